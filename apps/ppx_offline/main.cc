@@ -1,0 +1,241 @@
+// ppx-offline: one recording through PersonaPlex, as if live.
+#include <fmt/format.h>
+#include <torch/version.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <future>
+#include <iostream>
+#include <memory>
+
+#include "base/atomic_file.h"
+#include "base/digest.h"
+#include "common/console.h"
+#include "common/program.h"
+#include "common/version.h"
+#include "engine/device.h"
+#include "engine/offline.h"
+#include "ppx_offline/options.h"
+#include "ppx_offline/outputs.h"
+#include "text/text_prompt.h"
+#include "text/tokenizer.h"
+
+namespace ppx::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The released model's window: dialogues longer than this were never measured.
+constexpr int kReleasedContext = 3000;
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double PeakMemoryBytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+}
+
+// Warnings are shown when they arise and kept for the record.
+class Warnings {
+ public:
+  void Add(const std::string& text) {
+    Warn(text);
+    texts_.push_back(text);
+  }
+  const std::vector<std::string>& texts() const { return texts_; }
+
+ private:
+  std::vector<std::string> texts_;
+};
+
+void CheckLength(const ResolvedOptions& options, const lm::LmConfig& config, int64_t prompt_steps,
+                 int64_t frames, double frame_s, Warnings& warnings) {
+  if (prompt_steps + frames <= config.context) return;
+  const bool refuse = options.raw.beyond_context == "refuse" ||
+                      (options.raw.beyond_context == "auto" && config.context >= kReleasedContext);
+  const double left_s = static_cast<double>(std::max<int64_t>(0, config.context - prompt_steps)) * frame_s;
+  const std::string what = fmt::format(
+      "the prompt's {} frames and the dialogue's {} are more than the {} that the model looks back "
+      "over: from {:.2f} s on the prompt leaves its window",
+      prompt_steps, frames, config.context, left_s);
+  if (refuse) {
+    base::ThrowBadInput(what + "; cut the recording, or allow it with --beyond-context allow");
+  }
+  warnings.Add(what);
+}
+
+engine::SystemPrompt ReadPrompt(const ResolvedOptions& options, const engine::ModelConfig& config,
+                                const text::Tokenizer& tokenizer, std::vector<float>& voice_samples,
+                                Warnings& warnings) {
+  engine::SystemPrompt prompt;
+  if (!config.lm.system_prompts) {
+    if (!options.text_prompt.empty() || !options.voice_path.empty()) {
+      warnings.Add("this model was not trained on prompts: --text-prompt and --voice-prompt are ignored");
+    }
+    return prompt;
+  }
+  prompt.text_tokens = text::EncodeTextPrompt(tokenizer, options.text_prompt);
+  if (static_cast<int>(prompt.text_tokens.size()) > text::kTrainedTextPromptTokens) {
+    warnings.Add(fmt::format("the text prompt has {} tokens, the model was trained on at most about {}",
+                             prompt.text_tokens.size(), text::kTrainedTextPromptTokens));
+  }
+  for (const int32_t token : prompt.text_tokens) {
+    if (token >= config.lm.text_card) {
+      base::ThrowBadInput(fmt::format(
+          "{}: has pieces that the model has no embedding for ({} and more); is it this model's?",
+          options.model.tokenizer, config.lm.text_card));
+    }
+  }
+  if (options.voice_path.empty()) {
+    warnings.Add("no --voice-prompt: the agent's voice is left to the model");
+  } else if (engine::IsSavedVoice(options.voice_path)) {
+    prompt.voice = engine::ReadSavedVoice(options.voice_path, config.lm);
+  } else {
+    voice_samples = engine::ReadVoiceRecording(options.voice_path, config.mimi);
+  }
+  return prompt;
+}
+
+// SHA-256 of each file, by its role. Hashing gigabytes takes seconds: it runs beside the dialogue.
+std::future<Json> HashFiles(const ResolvedOptions& options) {
+  std::vector<std::pair<std::string, std::string>> files{
+      {"input_wav", options.raw.input_wav},
+      {"moshi_weight", options.model.moshi_weight},
+      {"mimi_weight", options.model.mimi_weight},
+      {"tokenizer", options.model.tokenizer}};
+  if (!options.model.config.empty()) files.emplace_back("model_config", options.model.config);
+  if (!options.voice_path.empty()) files.emplace_back("voice_prompt", options.voice_path);
+  return std::async(std::launch::async, [files] {
+    Json json;
+    for (const auto& [role, path] : files) {
+      json[role] = {{"path", path}, {"sha256", base::Sha256File(path)}};
+    }
+    return json;
+  });
+}
+
+base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
+  const auto begun = std::chrono::steady_clock::now();
+  CatchSignals();
+  const ResolvedOptions options = Resolve(app, given);
+  const RawOptions& raw = options.raw;
+  Warnings warnings;
+
+  // Everything that can be wrong with the inputs is found before the weights are loaded.
+  const engine::ModelConfig config = engine::ModelConfig::Read(options.model.config, options.context);
+  const text::Tokenizer tokenizer = text::Tokenizer::Load(options.model.tokenizer);
+  if (tokenizer.size() < config.lm.text_card) {
+    warnings.Add(fmt::format("{}: has {} pieces, the model {}; ids without a piece are written as <id>",
+                             options.model.tokenizer, tokenizer.size(), config.lm.text_card));
+  }
+  const engine::DialogueAudio audio = engine::ReadDialogueAudio(
+      raw.input_wav, raw.channel, raw.lead_in_s, raw.tail_s, config.mimi);
+  std::vector<float> voice_samples;
+  engine::DialogueOptions dialogue;
+  dialogue.prompt = ReadPrompt(options, config, tokenizer, voice_samples, warnings);
+  dialogue.sampling = options.sampling;
+  dialogue.seed = options.seed;
+
+  const int64_t frame_samples = config.mimi.frame_samples();
+  const int64_t frames = static_cast<int64_t>(audio.samples.size()) / frame_samples;
+  const int64_t prompt_steps =
+      engine::PromptStepCount(dialogue.prompt, config.lm, config.mimi.frame_rate_hz) +
+      static_cast<int64_t>(voice_samples.size()) / frame_samples;
+  CheckLength(options, config.lm, prompt_steps, frames, config.mimi.frame_s(), warnings);
+  CheckOutputs(raw);
+
+  const bool silent = raw.quiet || raw.json;
+  base::NoProgress no_progress;
+  ProgressBar bar(config.mimi.frame_s());
+  base::Progress& progress = silent ? static_cast<base::Progress&>(no_progress) : bar;
+
+  std::future<Json> hashes;
+  const bool wants_record = raw.json || !raw.output_record.empty();
+  if (wants_record) hashes = HashFiles(options);
+
+  const auto load_begun = std::chrono::steady_clock::now();
+  progress.Begin("loading the model", 0);
+  engine::Engine engine(
+      {options.model.config, options.model.moshi_weight, options.model.mimi_weight}, config,
+      {.device = raw.device,
+       .dtype = raw.dtype,
+       .max_steps = prompt_steps + frames,
+       .cpu_offload = raw.cpu_offload,
+       .threads = raw.threads});
+  progress.End();
+  const double load_s = SecondsSince(load_begun);
+  if (!voice_samples.empty()) {
+    dialogue.prompt.voice = engine.EncodeVoiceSamples(options.voice_path, voice_samples);
+  }
+  if (!raw.save_voice.empty()) {
+    if (dialogue.prompt.voice.empty()) base::ThrowUsage("--save-voice needs --voice-prompt");
+    engine::WriteSavedVoice(raw.save_voice, dialogue.prompt.voice, engine.lm());
+  }
+
+  std::unique_ptr<engine::TraceRecorder> trace;
+  if (!raw.trace.empty()) trace = std::make_unique<engine::TraceRecorder>(raw.trace_values);
+  const engine::DialogueResult result = engine::RenderDialogue(
+      engine, audio, dialogue, options.align, progress, Interrupted(), trace.get());
+  const WrittenAudio written = WriteOutputs(raw, audio, result, config, tokenizer, trace.get());
+  if (written.clipped_samples > 0 && raw.sample_format == "pcm16") {
+    warnings.Add(fmt::format("{} samples were clipped (peak {:.3f}); --sample-format float32 keeps them",
+                             written.clipped_samples, written.peak));
+  }
+
+  const double audio_s = static_cast<double>(frames) * config.mimi.frame_s();
+  const double real_time_factor = audio_s / std::max(result.dialogue_seconds, 1e-9);
+  if (wants_record) {
+    Json record;
+    record["record_version"] = 1;
+    record["program"] = "ppx-offline";
+    record["version"] = kVersion;
+    record["commit"] = kCommit;
+    record["libtorch"] = TORCH_VERSION;
+    record["device"] = {{"name", engine.device().str()},
+                        {"description", engine::DeviceDescription(engine.device())},
+                        {"dtype", engine::DtypeName(engine.dtype())}};
+    record["options"] = OptionsJson(options);
+    record["files"] = hashes.get();
+    record["model"] = options.model.source;
+    record["text_prompt_tokens"] = dialogue.prompt.text_tokens;
+    record["prompt_frames"] = result.prompt_steps;
+    record["dialogue_frames"] = frames;
+    record["context_frames"] = config.lm.context;
+    record["lead_in_frames"] = audio.lead_in_frames;
+    record["output_samples"] = audio.output_samples;
+    record["sample_rate_hz"] = config.mimi.sample_rate_hz;
+    record["clipped_samples"] = written.clipped_samples;
+    record["peak"] = written.peak;
+    record["warnings"] = warnings.texts();
+    record["seconds"] = {{"load", load_s},
+                         {"prompt", result.prompt_seconds},
+                         {"dialogue", result.dialogue_seconds},
+                         {"total", SecondsSince(begun)}};
+    record["frames_per_second"] = static_cast<double>(frames) / std::max(result.dialogue_seconds, 1e-9);
+    record["real_time_factor"] = real_time_factor;
+    record["peak_memory_bytes"] = PeakMemoryBytes();
+    const std::string bytes = record.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    if (!raw.output_record.empty()) base::WriteFileAtomically(raw.output_record, bytes);
+    if (raw.json) std::cout << bytes << std::flush;
+  }
+  if (!silent) {
+    fmt::print("{:.2f} s of dialogue in {:.2f} s ({:.2f}x real time), prompt {:.2f} s, loading {:.2f} s\n",
+               audio_s, result.dialogue_seconds, real_time_factor, result.prompt_seconds, load_s);
+    for (const std::string& path : WrittenPaths(raw)) fmt::print("  {}\n", path);
+  }
+  return base::ExitCode::kOk;
+}
+
+}  // namespace
+}  // namespace ppx::app
+
+int main(int argc, char** argv) {
+  CLI::App app("Streams a recording through PersonaPlex as if live; writes what the agent says.",
+               "ppx-offline");
+  ppx::app::RawOptions options;
+  ppx::app::AddOptions(app, options);
+  return ppx::app::RunProgram(app, argc, argv, [&] { return ppx::app::Run(app, options); });
+}

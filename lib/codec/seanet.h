@@ -1,0 +1,62 @@
+// lib/codec/seanet.h: the convolutional encoder and decoder of Mimi (SEANet; Défossez et al.,
+// arXiv 2210.13438, section 3.1), streamed.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "codec/mimi_config.h"
+#include "nn/slot_state.h"
+#include "nn/streaming_conv.h"
+#include "nn/weight_loader.h"
+
+namespace ppx::codec {
+
+// x + conv k1 (ELU (conv k3 (ELU (x)))).
+class ResidualBlock {
+ public:
+  ResidualBlock(const SeanetConfig& config, int64_t channels, int index, const std::string& name,
+                nn::WeightLoader& loader, nn::StateLayout& layout);
+  at::Tensor Forward(const at::Tensor& x, nn::SlotState& state, const nn::SlotIds& slots) const;
+
+ private:
+  nn::StreamingConv inner_;
+  nn::StreamingConv outer_;
+};
+
+class SeanetEncoder {
+ public:
+  SeanetEncoder(const SeanetConfig& config, nn::WeightLoader& loader, nn::StateLayout& layout);
+  // [n, 1, T * hop] f32 -> [n, dimension, T]
+  at::Tensor Forward(const at::Tensor& pcm, nn::SlotState& state, const nn::SlotIds& slots) const;
+
+ private:
+  struct Stage {
+    std::vector<ResidualBlock> blocks;
+    nn::StreamingConv down;
+  };
+  std::unique_ptr<nn::StreamingConv> first_;
+  std::vector<Stage> stages_;
+  std::unique_ptr<nn::StreamingConv> last_;
+};
+
+class SeanetDecoder {
+ public:
+  SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loader, nn::StateLayout& layout);
+  // [n, dimension, T] -> [n, 1, T * hop] f32
+  at::Tensor Forward(const at::Tensor& latent, nn::SlotState& state, const nn::SlotIds& slots) const;
+
+ private:
+  struct Stage {
+    nn::StreamingTransposedConv up;
+    std::vector<ResidualBlock> blocks;
+  };
+  std::unique_ptr<nn::StreamingConv> first_;
+  std::vector<Stage> stages_;
+  std::unique_ptr<nn::StreamingConv> last_;
+};
+
+}  // namespace ppx::codec

@@ -1,0 +1,48 @@
+// lib/codec/split_rvq.h: the split residual vector quantiser of Mimi (arXiv 2410.00037, section
+// 3.3.2): one semantic codebook, and a chain of acoustic ones, both on the same latent.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "codec/mimi_config.h"
+#include "nn/weight_loader.h"
+
+namespace ppx::codec {
+
+class SplitRvq {
+ public:
+  // `latent_dimension`: channels of the latent. Reads the first `levels` codebooks only.
+  SplitRvq(const QuantizerConfig& config, int latent_dimension, int levels,
+           nn::WeightLoader& loader);
+
+  // [n, latent, T] f32 -> [n, levels, T] int64. Nearest centroid by Euclidean distance, the first
+  // index where two are equally near.
+  at::Tensor Encode(const at::Tensor& latent) const;
+  // [n, levels, T] int64 -> [n, latent, T] f32. Codes are 0 .. bins-1.
+  at::Tensor Decode(const at::Tensor& codes) const;
+
+  int levels() const { return static_cast<int>(first_.codebooks.size() + rest_.codebooks.size()); }
+
+ private:
+  struct Codebook {
+    at::Tensor centroids;       // [bins, dimension] f32
+    at::Tensor half_norms;      // [bins] f32, |c|^2 / 2
+  };
+  struct Part {
+    at::Tensor input_proj;   // [dimension, latent] f32
+    at::Tensor output_proj;  // [latent, dimension] f32
+    std::vector<Codebook> codebooks;
+  };
+
+  static Part LoadPart(const QuantizerConfig& config, int latent_dimension, int levels,
+                       const std::string& name, nn::WeightLoader& loader);
+  static void EncodePart(const Part& part, const at::Tensor& latent, std::vector<at::Tensor>& codes);
+
+  Part first_;
+  Part rest_;
+};
+
+}  // namespace ppx::codec

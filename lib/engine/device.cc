@@ -1,0 +1,96 @@
+#include "engine/device.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <fstream>
+
+#include "base/error.h"
+
+namespace ppx::engine {
+namespace {
+
+// LibTorch registers CUDA support from static constructors of libtorch_cuda.so, which lies beside
+// the library that this program is linked to.
+void LoadCudaHalf() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<void*>(&at::globalContext), &info) == 0 || info.dli_fname == nullptr) {
+    base::ThrowInternal("LibTorch's own location is unknown");
+  }
+  const std::string here(info.dli_fname);
+  const std::string library = here.substr(0, here.rfind('/') + 1) + "libtorch_cuda.so";
+  if (dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    base::ThrowResource(fmt::format(
+        "the CUDA libraries cannot be loaded: {}; fetch them with scripts/setup --cuda, or use "
+        "--device cpu",
+        dlerror()));
+  }
+}
+
+int ParseGpuIndex(const std::string& name, size_t prefix) {
+  if (name.size() == prefix) return 0;
+  int index = -1;
+  const char* begin = name.data() + prefix + 1;
+  const char* end = name.data() + name.size();
+  const auto parsed = std::from_chars(begin, end, index);
+  const bool valid = name[prefix] == ':' && begin < end && parsed.ec == std::errc() &&
+                     parsed.ptr == end && index >= 0 && index < 128;
+  if (!valid) base::ThrowUsage("--device " + name + ": expected cpu, cuda or cuda:N");
+  return index;
+}
+
+}  // namespace
+
+at::Device OpenDevice(const std::string& name) {
+  constexpr std::string_view kCuda = "cuda";
+  if (name == "cpu") return at::kCPU;
+  if (name.rfind(kCuda, 0) != 0) {
+    base::ThrowUsage("--device " + name + ": expected cpu, cuda or cuda:N");
+  }
+  const int index = ParseGpuIndex(name, kCuda.size());
+  LoadCudaHalf();
+  const int count = at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
+  if (count == 0) {
+    base::ThrowResource("--device " + name +
+                        ": no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or "
+                        "use --device cpu");
+  }
+  if (index >= count) {
+    base::ThrowResource(
+        fmt::format("--device {}: there are {} CUDA devices, 0 to {}", name, count, count - 1));
+  }
+  at::globalContext().lazyInitDevice(at::kCUDA);
+  return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+}
+
+at::ScalarType ParseDtype(const std::string& name) {
+  if (name == "f32") return at::kFloat;
+  if (name == "bf16") return at::kBFloat16;
+  base::ThrowUsage("--dtype " + name + ": expected f32 or bf16");
+}
+
+std::string DtypeName(at::ScalarType dtype) { return dtype == at::kFloat ? "f32" : "bf16"; }
+
+std::string DeviceDescription(const at::Device& device) {
+  if (device.is_cuda()) return "CUDA device " + std::to_string(device.index());
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.rfind("model name", 0) != 0) continue;
+    const size_t colon = line.find(": ");
+    if (colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "CPU";
+}
+
+void ConfigureArithmetic(int threads) {
+  if (threads > 0) at::set_num_threads(threads);
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setDeterministicCuDNN(true);
+  at::globalContext().setBenchmarkCuDNN(false);
+}
+
+}  // namespace ppx::engine

@@ -1,0 +1,153 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "engine/device.h"
+#include "nn/json_fields.h"
+#include "nn/weight_loader.h"
+
+namespace ppx::engine {
+namespace {
+
+// What LibTorch throws in here is a lack of memory or a fault of the device; say so at one boundary.
+template <typename Work>
+auto WithDeviceErrors(const at::Device& device, const Work& work) {
+  try {
+    const c10::InferenceMode guard;
+    return work();
+  } catch (const c10::OutOfMemoryError&) {
+    base::ThrowResource(fmt::format(
+        "{}: out of memory; use fewer slots, --dtype bf16, a shorter input or --cpu-offload",
+        device.str()));
+  } catch (const c10::Error& error) {
+    base::ThrowResource(fmt::format("{}: {}", device.str(), error.what_without_backtrace()));
+  }
+}
+
+// The type that the matrices of a checkpoint are stored in.
+at::ScalarType StoredType(const weights::SafetensorsFile& file) {
+  const weights::TensorView* view = file.Find("text_linear.weight");
+  return view != nullptr && view->dtype == weights::DType::kF32 ? at::kFloat : at::kBFloat16;
+}
+
+}  // namespace
+
+ModelConfig ModelConfig::Read(const std::string& path, int context) {
+  const nn::JsonFields fields(
+      path.empty() ? nlohmann::json::object() : nn::JsonFields::ReadFile(path),
+      path.empty() ? "released configuration" : path);
+  ModelConfig config;
+  config.lm = lm::LmConfig::FromJson(fields);
+  config.mimi = codec::MimiConfig::FromJson(fields.Object("mimi"), config.lm.ring_rule);
+  if (context > 0) config.lm.context = context;
+  return config;
+}
+
+Engine::Engine(const EngineFiles& files, const ModelConfig& config, const EngineOptions& options)
+    : config_(config), device_(OpenDevice(options.device)) {
+  ConfigureArithmetic(options.threads);
+  WithDeviceErrors(device_, [&] {
+    mimi_file_ = weights::SafetensorsFile::Open(files.mimi_weight);
+    lm_file_ = weights::SafetensorsFile::Open(files.moshi_weight);
+    dtype_ = !options.dtype.empty() ? ParseDtype(options.dtype)
+             : device_.is_cuda()    ? at::kBFloat16
+                                    : StoredType(*lm_file_);
+
+    nn::WeightLoader mimi(mimi_file_, {.device = device_, .dtype = at::kFloat});
+    encoder_ = std::make_unique<codec::MimiEncoder>(config_.mimi, config_.lm.codebooks(), mimi);
+    decoder_ = std::make_unique<codec::MimiDecoder>(config_.mimi, config_.lm.codebooks(), mimi);
+    mimi.Finish();
+
+    nn::WeightLoader lm(lm_file_, {.device = device_, .dtype = dtype_});
+    const int64_t steps = std::min<int64_t>(options.max_steps, config_.lm.context);
+    lm_ = std::make_unique<lm::LmModel>(
+        config_.lm, lm,
+        lm::LmOptions{.ring_capacity = options.max_steps >= config_.lm.context ? 0 : static_cast<int>(steps),
+                      .offload = options.cpu_offload && device_.is_cuda()});
+    lm.Finish();
+
+    encoder_state_ = encoder_->NewState(options.slots);
+    decoder_state_ = decoder_->NewState(options.slots);
+    lm_state_ = lm_->NewState(options.slots);
+  });
+}
+
+int64_t Engine::Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap) {
+  return WithDeviceErrors(device_, [&] {
+    encoder_state_->Reset(slot);
+    decoder_state_->Reset(slot);
+    lm_state_->Reset(slot);
+    RunSystemPrompt(dialogue.prompt, slot, config_.mimi.frame_rate_hz, *lm_, *lm_state_, tap);
+    const auto index = static_cast<size_t>(slot);
+    const int64_t steps = lm_state_->tokens[index].offset();
+    lm_state_->settings[index] = {
+        .sampling = dialogue.sampling,
+        .random = {.seed = dialogue.seed, .dialogue = lm::DialogueKey(dialogue.dialogue_id)},
+        .first_step = steps};
+    return steps;
+  });
+}
+
+std::vector<FrameOutput> Engine::Step(std::span<const FrameInput> rows, const nn::DebugTap& tap) {
+  return WithDeviceErrors(device_, [&] {
+    const auto n = static_cast<int64_t>(rows.size());
+    const int64_t samples = config_.mimi.frame_samples();
+    const int64_t codebooks = config_.lm.codebooks();
+    at::Tensor pcm = at::zeros({n, 1, samples}, at::kFloat);
+    nn::SlotIds slots;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      slots.push_back(rows[row].slot);
+      if (rows[row].slot == nn::kPadding) continue;
+      if (static_cast<int64_t>(rows[row].pcm.size()) != samples) {
+        base::ThrowInternal("a frame of another length");
+      }
+      std::copy(rows[row].pcm.begin(), rows[row].pcm.end(),
+                pcm.data_ptr<float>() + static_cast<int64_t>(row) * samples);
+    }
+    const at::Tensor user = encoder_->Encode(pcm.to(device_), *encoder_state_, slots, tap)
+                                .to(at::kCPU, at::kInt)
+                                .contiguous();  // [n, codebooks, 1]
+    std::vector<lm::StepInput> inputs;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const int32_t* codes = user.const_data_ptr<int32_t>() + static_cast<int64_t>(row) * codebooks;
+      inputs.push_back({.slot = slots[row], .user = {codes, codes + codebooks}});
+    }
+    const auto frames = lm_->Step(inputs, *lm_state_, tap);
+
+    std::vector<FrameOutput> outputs(rows.size());
+    nn::SlotIds speaking(rows.size(), nn::kPadding);
+    at::Tensor agent = at::zeros({n, codebooks, 1}, at::kLong);
+    bool any = false;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      if (!frames[row]) continue;
+      any = true;
+      speaking[row] = slots[row];
+      outputs[row].tokens = frames[row];
+      for (int64_t k = 0; k < codebooks; ++k) {
+        agent.data_ptr<int64_t>()[static_cast<int64_t>(row) * codebooks + k] =
+            (*frames[row])[static_cast<size_t>(1 + k)];
+      }
+    }
+    if (!any) return outputs;
+    const at::Tensor spoken = decoder_->Decode(agent.to(device_), *decoder_state_, speaking)
+                                  .to(at::kCPU)
+                                  .contiguous();  // [n, 1, samples]
+    for (size_t row = 0; row < rows.size(); ++row) {
+      if (speaking[row] == nn::kPadding) continue;
+      const float* first = spoken.const_data_ptr<float>() + static_cast<int64_t>(row) * samples;
+      outputs[row].pcm.assign(first, first + samples);
+    }
+    return outputs;
+  });
+}
+
+VoicePrompt Engine::EncodeVoiceSamples(const std::string& path,
+                                       const std::vector<float>& samples) const {
+  return WithDeviceErrors(
+      device_, [&] { return EncodeVoice(path, samples, config_.mimi, *encoder_, device_); });
+}
+
+}  // namespace ppx::engine

@@ -1,0 +1,100 @@
+// lib/lm/lm_model.h: one step of the language model for a batch of slots: 17 tokens in, text and
+// agent audio tokens out.
+//
+// `LmModel` is const after construction and may be shared; an `LmState` belongs to one thread. Each
+// slot has its own time, prompt, settings and random numbers; slots join and leave at any step.
+// Depth steps whose token is provided, and text logits where the text is provided, are not computed.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "lm/depth_transformer.h"
+#include "lm/lm_config.h"
+#include "lm/sampler.h"
+#include "lm/token_cache.h"
+#include "nn/debug_tap.h"
+#include "nn/slot_state.h"
+#include "nn/transformer.h"
+#include "nn/weight_loader.h"
+
+namespace ppx::lm {
+
+// How one slot's dialogue draws its tokens.
+struct SlotSettings {
+  SamplingOptions sampling;
+  RandomStream random;
+  int64_t first_step = 0;  // the step that is frame 0 of the dialogue, for `random`
+};
+
+struct LmState {
+  nn::SlotState temporal;
+  std::vector<TokenCache> tokens;      // one a slot
+  std::vector<SlotSettings> settings;  // one a slot
+
+  void Reset(int slot);
+  // Makes `slot` continue where `source_slot` of `source` stands: a shared system prompt.
+  void CopySlot(const LmState& source, int source_slot, int slot);
+};
+
+// One row of a step.
+struct StepInput {
+  int slot = nn::kPadding;
+  std::vector<int32_t> user{};         // [codebooks]; kZeroToken contributes nothing
+  std::vector<int32_t> agent{};        // [codebooks], or empty: the model speaks
+  std::optional<int32_t> text{};       // or empty: the model chooses
+};
+
+// Writes the tokens that `input` has into the slot's cache.
+void ProvideTokens(const StepInput& input, TokenCache& cache);
+
+struct LmOptions {
+  int ring_capacity = 0;  // steps of keys and values kept per slot; 0: the whole context
+  bool offload = false;   // temporal layers stay in host memory and are copied in when needed
+};
+
+class LmModel {
+ public:
+  LmModel(const LmConfig& config, nn::WeightLoader& loader, const LmOptions& options = {});
+
+  const LmConfig& config() const { return config_; }
+  LmState NewState(int slots) const;
+
+  // One step of each row. The tokens of each row's newest complete frame, if it has one.
+  // Taps: "lm.transformer_out" [n, dim], "lm.text_logits" [n, text_card], and, for each depth step
+  // that ran, "lm.audio_logits" [n, depth steps, card]. With `compute_all` text logits and depth
+  // steps are computed even where their tokens are provided: for comparisons only.
+  std::vector<std::optional<FrameTokens>> Step(std::span<const StepInput> rows, LmState& state,
+                                               const nn::DebugTap& tap = {},
+                                               bool compute_all = false) const;
+
+  // The embedding sums of the inputs (token_cache.h, Input) of consecutive steps: [T, dim].
+  at::Tensor EmbedInputs(const std::vector<FrameTokens>& inputs) const;
+
+  // Runs the embedding sums [T, dim] of consecutive steps of one slot through the temporal
+  // transformer at once, without the depth transformer. The caller moves the slot's token cache.
+  // Tap: "lm.transformer_out" [T, dim], in pieces.
+  void Prefill(int slot, const at::Tensor& embeddings, LmState& state,
+               const nn::DebugTap& tap = {}) const;
+
+ private:
+  // [..., 1 + n_q] int64 in host memory -> [..., dim] on the device
+  at::Tensor Embed(const at::Tensor& host_tokens) const;
+
+  LmConfig config_;
+  at::Device device_;
+  at::ScalarType dtype_;
+  nn::StateLayout layout_;
+  std::vector<at::Tensor> audio_embeddings_;  // n_q of [card + 1, dim]
+  at::Tensor text_embedding_;                 // [text_card + 1, dim]
+  nn::Transformer transformer_;
+  at::Tensor out_norm_;                       // [dim] f32
+  at::Tensor text_linear_;                    // [text_card, dim]
+  DepthTransformer depth_;
+};
+
+}  // namespace ppx::lm

@@ -1,0 +1,126 @@
+#include "nn/ring_attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace ppx::nn {
+namespace {
+
+// x [n, H, T, D], positions [n, T] int64.
+at::Tensor ApplyRope(const at::Tensor& x, const at::Tensor& positions,
+                     const at::Tensor& inverse_frequencies) {
+  const at::Tensor angles =
+      positions.to(at::kFloat).unsqueeze(-1).mul(inverse_frequencies).unsqueeze(1);  // [n, 1, T, D/2]
+  const at::Tensor cos = angles.cos();
+  const at::Tensor sin = angles.sin();
+  const at::Tensor pairs = x.to(at::kFloat).unflatten(-1, {-1, 2});
+  const at::Tensor x0 = pairs.select(-1, 0);
+  const at::Tensor x1 = pairs.select(-1, 1);
+  return at::stack({x0 * cos - x1 * sin, x0 * sin + x1 * cos}, -1).flatten(-2).to(x.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor RopeInverseFrequencies(int head_dim, double max_period) {
+  const at::Tensor pair = at::arange(head_dim / 2, at::kFloat);
+  return at::exp(pair * (-std::log(max_period) * 2.0 / head_dim));
+}
+
+at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& qkv,
+                              at::Tensor& keys, at::Tensor& values, const SlotIds& slots,
+                              const std::vector<int64_t>& offsets,
+                              const at::Tensor& inverse_frequencies) {
+  const int64_t rows = qkv.size(0);
+  const int64_t steps = qkv.size(1);
+  const int64_t capacity = spec.capacity;
+  const at::Device device = qkv.device();
+  const auto index_options = at::TensorOptions().dtype(at::kLong);
+
+  std::vector<int64_t> safe_slots;
+  std::vector<int64_t> live_rows;
+  std::vector<int64_t> live_slots;
+  int64_t furthest = 0;
+  for (size_t row = 0; row < slots.size(); ++row) {
+    safe_slots.push_back(std::max(slots[row], 0));
+    if (slots[row] == kPadding) continue;
+    live_rows.push_back(static_cast<int64_t>(row));
+    live_slots.push_back(slots[row]);
+    furthest = std::max(furthest, offsets[row] + steps);
+  }
+  if (furthest > capacity && capacity < spec.context) {
+    base::ThrowInternal("the ring is shorter than the dialogue");
+  }
+  const at::Tensor slot_index = at::tensor(safe_slots, index_options).to(device);
+  const at::Tensor live_row_index = at::tensor(live_rows, index_options).to(device);
+  const at::Tensor live_slot_index = at::tensor(live_slots, index_options).to(device).unsqueeze(1);
+  const at::Tensor first = at::tensor(offsets, index_options).to(device).unsqueeze(1);  // [n, 1]
+
+  // While nothing is overwritten the whole call is one chunk; a ring that wraps goes block by block.
+  const int64_t chunk = furthest <= capacity ? steps : spec.block;
+  const int64_t used = std::min(furthest, capacity);
+  const at::Tensor column = at::arange(used, index_options.device(device));  // ring index j
+
+  std::vector<at::Tensor> outputs;
+  for (int64_t begin = 0; begin < steps; begin += chunk) {
+    const int64_t count = std::min(chunk, steps - begin);
+    const at::Tensor part = qkv.narrow(1, begin, count).permute({2, 0, 3, 1, 4});  // [3, n, H, t, D]
+    const at::Tensor step = at::arange(begin, begin + count, index_options.device(device));
+    const at::Tensor position = first + step;  // [n, t]
+    at::Tensor query = part[0];
+    at::Tensor key = part[1];
+    if (inverse_frequencies.defined()) {
+      query = ApplyRope(query, position, inverse_frequencies);
+      key = ApplyRope(key, position, inverse_frequencies);
+    }
+    if (!live_rows.empty()) {
+      const at::Tensor cell = position.index_select(0, live_row_index).remainder(capacity);  // [l, t]
+      const auto write = [&](at::Tensor& ring, const at::Tensor& fresh) {
+        ring.permute({0, 2, 1, 3})
+            .index_put_({live_slot_index.expand_as(cell), cell},
+                        fresh.index_select(0, live_row_index).permute({0, 2, 1, 3}));
+      };
+      write(keys, key);
+      write(values, part[2]);
+    }
+    // Ring index j holds the latest position p <= newest with p mod capacity == j.
+    const at::Tensor newest = first + (begin + count - 1);  // [n, 1]
+    const at::Tensor held = newest - (newest - column).remainder(capacity);  // [n, used]
+    const at::Tensor query_at = position.unsqueeze(-1);                      // [n, t, 1]
+    at::Tensor lowest;
+    if (spec.rule == RingRule::kMaskNextSlot) {
+      const at::Tensor block_end =
+          first.unsqueeze(-1) +
+          ((step.div(spec.block, "floor") + 1) * spec.block - 1).clamp_max(steps - 1).unsqueeze(-1);
+      lowest = at::minimum(block_end - (spec.context - 2), query_at);
+    } else {
+      lowest = query_at - (spec.context - 1);
+    }
+    const at::Tensor at_column = held.unsqueeze(1);  // [n, 1, used]
+    const at::Tensor visible = at_column.ge(0).logical_and(at_column.ge(lowest)).logical_and(
+        at_column.le(query_at));  // [n, t, used]
+    const at::Tensor slot_keys = keys.index_select(0, slot_index).narrow(2, 0, used);
+    const at::Tensor slot_values = values.index_select(0, slot_index).narrow(2, 0, used);
+    at::Tensor scores = at::matmul(query.to(at::kFloat), slot_keys.to(at::kFloat).transpose(2, 3)) *
+                        (1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
+    // A finite floor, so that a padding row that sees nothing gives numbers, not NaN.
+    scores = scores.masked_fill(visible.logical_not().unsqueeze(1),
+                                std::numeric_limits<float>::lowest());
+    const at::Tensor weights = at::softmax(scores, -1);
+    outputs.push_back(at::matmul(weights, slot_values.to(at::kFloat)).to(qkv.scalar_type()));
+  }
+  const at::Tensor all = outputs.size() == 1 ? outputs[0] : at::cat(outputs, 2);  // [n, H, T, D]
+  return all.transpose(1, 2).reshape({rows, steps, spec.num_heads * spec.head_dim});
+}
+
+at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
+                         at::Tensor& values, const SlotIds& slots,
+                         const std::vector<int64_t>& offsets,
+                         const at::Tensor& inverse_frequencies) {
+  const auto kernel = qkv.is_cpu() ? RingAttentionCpu : RingAttentionPlain;
+  return kernel(spec, qkv, keys, values, slots, offsets, inverse_frequencies);
+}
+
+}  // namespace ppx::nn

@@ -1,0 +1,58 @@
+// lib/nn/ring_attention.h: attention over a ring of keys and values, one ring a slot.
+//
+// One rule for stepping, prefill and the codec. A *block* is what one streaming call appends: one
+// step for the language model, one frame (two steps at 25 Hz) for the codec. However many steps a
+// call here is given, the result is that of appending and attending block by block.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "nn/slot_state.h"
+
+namespace ppx::nn {
+
+// Which keys a query at position q sees, C being the context and e the last position of its block.
+enum class RingRule {
+  kMaskNextSlot,  // max(0, e-C+2) .. q: the slot that the next step would overwrite is masked
+  kFull           // max(0, q-C+1) .. q
+};
+
+struct RingAttentionSpec {
+  int num_heads = 1;
+  int head_dim = 0;
+  int context = 0;          // C above, in steps
+  int capacity = 0;         // slots of the ring: `context`, or fewer where a dialogue is known to be short
+  int block = 1;            // steps of one streaming call
+  RingRule rule = RingRule::kMaskNextSlot;
+  double rope_max_period = 0;  // 0: no positional embedding
+};
+
+// Rotary embedding with interleaved pairs (Su et al., arXiv 2104.09864), in float32.
+// `inverse_frequencies`: [head_dim / 2] f32, max_period^(-2i/head_dim).
+at::Tensor RopeInverseFrequencies(int head_dim, double max_period);
+
+// Appends the keys and values of `qkv` and attends.
+//   qkv      [n, T, 3, H, D], the packed projection of n rows; f32 or bf16
+//   keys, values  [slots, H, capacity, D], same dtype
+//   slots    the slot of each row
+//   offsets  the position of each row's first step (steps appended to that slot before)
+//   inverse_frequencies  [D/2] f32, or undefined without positional embedding
+//   returns  [n, T, H*D]
+// `RingAttention` takes the fast kernel where there is one for the device, `RingAttentionPlain` is
+// written with tensor operations only, runs on any device, and is what the fast ones are checked against.
+at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
+                         at::Tensor& values, const SlotIds& slots,
+                         const std::vector<int64_t>& offsets, const at::Tensor& inverse_frequencies);
+at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& qkv,
+                              at::Tensor& keys, at::Tensor& values, const SlotIds& slots,
+                              const std::vector<int64_t>& offsets,
+                              const at::Tensor& inverse_frequencies);
+at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
+                            at::Tensor& values, const SlotIds& slots,
+                            const std::vector<int64_t>& offsets,
+                            const at::Tensor& inverse_frequencies);
+
+}  // namespace ppx::nn

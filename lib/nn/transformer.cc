@@ -1,0 +1,133 @@
+#include "nn/transformer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace ppx::nn {
+namespace {
+
+constexpr double kLayerNormEps = 1e-5;
+constexpr double kRmsNormEps = 1e-8;
+
+}  // namespace
+
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& alpha) {
+  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add_(kRmsNormEps).rsqrt_();
+  return (wide * (alpha * inverse)).to(x.scalar_type());
+}
+
+at::Tensor SiluGate(const at::Tensor& x) {
+  const int64_t half = x.size(-1) / 2;
+  return at::silu(x.narrow(-1, 0, half)).mul_(x.narrow(-1, half, half));
+}
+
+Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
+                         WeightLoader& loader, StateLayout& layout, bool offload)
+    : spec_(spec), offload_(offload), device_(loader.options().device) {
+  const int64_t dim = spec.dim;
+  const int64_t gate = spec.mlp == MlpKind::kSiluGate ? 2 : 1;
+  const at::ScalarType type = loader.options().dtype;
+  // A full ring must not lose, within a block, what its first query still sees.
+  const int wanted = spec.context + (spec.rule == RingRule::kFull ? spec.block - 1 : 0);
+  attention_ = {.num_heads = spec.num_heads,
+                .head_dim = spec.dim / spec.num_heads,
+                .context = spec.context,
+                .capacity = spec.capacity > 0 ? std::min(spec.capacity, wanted) : wanted,
+                .block = spec.block,
+                .rule = spec.rule,
+                .rope_max_period = spec.rope_max_period};
+  if (spec.rope_max_period > 0) {
+    inverse_frequencies_ =
+        RopeInverseFrequencies(attention_.head_dim, spec.rope_max_period).to(device_);
+  }
+  offset_id_ = layout.AddCounter();
+  const auto matrix = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    return offload ? loader.TakeOnHost(name, shape) : loader.Take(name, shape);
+  };
+  for (int i = 0; i < spec.num_layers; ++i) {
+    const std::string name = fmt::format("{}.layers.{}", prefix, i);
+    Layer layer;
+    layer.matrices.in_proj = matrix(name + ".self_attn.in_proj_weight", {3 * dim, dim});
+    layer.matrices.out_proj = matrix(name + ".self_attn.out_proj.weight", {dim, dim});
+    const bool gated = spec.mlp == MlpKind::kSiluGate;
+    layer.matrices.mlp_in =
+        matrix(name + (gated ? ".gating.linear_in.weight" : ".linear1.weight"), {gate * spec.hidden, dim});
+    layer.matrices.mlp_out =
+        matrix(name + (gated ? ".gating.linear_out.weight" : ".linear2.weight"), {dim, spec.hidden});
+    if (spec.norm == NormKind::kRmsNorm) {
+      layer.norm1_weight = loader.TakeFloat(name + ".norm1.alpha", {1, 1, dim}).view({dim});
+      layer.norm2_weight = loader.TakeFloat(name + ".norm2.alpha", {1, 1, dim}).view({dim});
+    } else {
+      layer.norm1_weight = loader.TakeFloat(name + ".norm1.weight", {dim});
+      layer.norm1_bias = loader.TakeFloat(name + ".norm1.bias", {dim});
+      layer.norm2_weight = loader.TakeFloat(name + ".norm2.weight", {dim});
+      layer.norm2_bias = loader.TakeFloat(name + ".norm2.bias", {dim});
+    }
+    if (spec.layer_scale) {
+      layer.scale1 = loader.Take(name + ".layer_scale_1.scale", {dim});
+      layer.scale2 = loader.Take(name + ".layer_scale_2.scale", {dim});
+    }
+    const std::vector<int64_t> ring{spec.num_heads, attention_.capacity, attention_.head_dim};
+    layer.keys = layout.AddTensor(ring, type);
+    layer.values = layout.AddTensor(ring, type);
+    layers_.push_back(std::move(layer));
+  }
+}
+
+at::Tensor Transformer::Norm(const at::Tensor& x, const at::Tensor& weight,
+                             const at::Tensor& bias) const {
+  if (spec_.norm == NormKind::kRmsNorm) return RmsNorm(x, weight);
+  return at::layer_norm(x, {spec_.dim}, weight, bias, kLayerNormEps);
+}
+
+at::Tensor Transformer::LayerForward(const Layer& layer, const LayerMatrices& matrices,
+                                     at::Tensor x, SlotState& state, const SlotIds& slots,
+                                     const std::vector<int64_t>& offsets) const {
+  const int64_t rows = x.size(0);
+  const int64_t steps = x.size(1);
+  const at::Tensor qkv =
+      at::linear(Norm(x, layer.norm1_weight, layer.norm1_bias), matrices.in_proj)
+          .view({rows, steps, 3, attention_.num_heads, attention_.head_dim});
+  const at::Tensor attended =
+      RingAttention(attention_, qkv, state.tensor(layer.keys), state.tensor(layer.values), slots,
+                    offsets, inverse_frequencies_);
+  at::Tensor branch = at::linear(attended, matrices.out_proj);
+  if (layer.scale1.defined()) branch.mul_(layer.scale1);
+  x = x + branch;
+  at::Tensor hidden =
+      at::linear(Norm(x, layer.norm2_weight, layer.norm2_bias), matrices.mlp_in);
+  hidden = spec_.mlp == MlpKind::kSiluGate ? SiluGate(hidden) : at::gelu(hidden);
+  branch = at::linear(hidden, matrices.mlp_out);
+  if (layer.scale2.defined()) branch.mul_(layer.scale2);
+  return x + branch;
+}
+
+at::Tensor Transformer::Forward(const at::Tensor& x, SlotState& state, const SlotIds& slots) const {
+  std::vector<int64_t> offsets;
+  for (const int slot : slots) {
+    offsets.push_back(slot == kPadding ? 0 : state.counter(offset_id_, slot));
+  }
+  const auto fetch = [&](const Layer& layer) {
+    const auto to_device = [&](const at::Tensor& matrix) {
+      return matrix.to(device_, matrix.scalar_type(), /*non_blocking=*/true);
+    };
+    return LayerMatrices{to_device(layer.matrices.in_proj), to_device(layer.matrices.out_proj),
+                         to_device(layer.matrices.mlp_in), to_device(layer.matrices.mlp_out)};
+  };
+  at::Tensor hidden = x;
+  for (const Layer& layer : layers_) {
+    hidden = LayerForward(layer, offload_ ? fetch(layer) : layer.matrices, hidden, state, slots,
+                          offsets);
+  }
+  for (const int slot : slots) {
+    if (slot != kPadding) state.counter(offset_id_, slot) += x.size(1);
+  }
+  return hidden;
+}
+
+}  // namespace ppx::nn

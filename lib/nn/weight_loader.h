@@ -1,0 +1,64 @@
+// lib/nn/weight_loader.h: named tensors of a checkpoint -> tensors on a device, checked as a whole.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "weights/safetensors.h"
+
+namespace ppx::nn {
+
+// A tensor over the bytes of `view`, without a copy; valid while `view`'s file is open. CPU memory.
+// Bytes that are not aligned for their type are copied.
+at::Tensor TensorOverView(const weights::TensorView& view);
+
+at::ScalarType ToScalarType(weights::DType dtype);
+weights::DType FromScalarType(at::ScalarType type);
+
+// Takes tensors out of a checkpoint by name. What is missing, has another shape or holds numbers
+// that are not finite is remembered, not thrown: `Finish` reports all of it in one error.
+//
+// On the CPU a tensor that already has the wanted type is used where it lies in the mapped file.
+class WeightLoader {
+ public:
+  struct Options {
+    at::Device device = at::kCPU;
+    at::ScalarType dtype = at::kFloat;  // what matrices are kept in
+  };
+
+  WeightLoader(std::shared_ptr<const weights::SafetensorsFile> file, Options options);
+
+  // The tensor in the loader's dtype on the loader's device.
+  at::Tensor Take(const std::string& name, const std::vector<int64_t>& shape);
+  // The same, in float32 whatever the loader's dtype.
+  at::Tensor TakeFloat(const std::string& name, const std::vector<int64_t>& shape);
+  // In the loader's dtype, left in CPU memory (pinned where the device is a GPU).
+  at::Tensor TakeOnHost(const std::string& name, const std::vector<int64_t>& shape);
+
+  bool Has(const std::string& name) const { return file_->Find(name) != nullptr; }
+  // The stored shape; empty where there is no such tensor.
+  std::vector<int64_t> ShapeOf(const std::string& name) const;
+
+  // For parts of a tensor that are put together by the caller: checked, in CPU memory, as stored.
+  at::Tensor TakeRaw(const std::string& name, const std::vector<int64_t>& shape);
+  // Moves a tensor made of raw parts to where `Take` would have put it.
+  at::Tensor Place(const at::Tensor& raw) const;
+
+  // Throws base::Error (kBadInput) that lists every fault found by the calls above.
+  void Finish() const;
+
+  // Keeps the mapping alive as long as the tensors over it are used.
+  const std::shared_ptr<const weights::SafetensorsFile>& file() const { return file_; }
+  const Options& options() const { return options_; }
+
+ private:
+  std::shared_ptr<const weights::SafetensorsFile> file_;
+  Options options_;
+  std::vector<std::string> faults_;
+};
+
+}  // namespace ppx::nn

@@ -1,0 +1,156 @@
+#include "lm/lm_model.h"
+
+#include "support/random_lm.h"
+#include "support/tolerance.h"
+
+namespace ppx::lm {
+namespace {
+
+using test::CheckClose;
+
+std::vector<int32_t> UserTokens(const LmConfig& config, int dialogue, int64_t frame) {
+  std::vector<int32_t> tokens;
+  for (int k = 0; k < config.codebooks(); ++k) {
+    tokens.push_back(static_cast<int32_t>((7 * frame + 3 * k + 5 * dialogue) % config.card));
+  }
+  return tokens;
+}
+
+SlotSettings Settings(int dialogue) {
+  return {.sampling = {.greedy = dialogue == 1},
+          .random = {.seed = 5, .dialogue = DialogueKey(std::to_string(dialogue))},
+          .first_step = 0};
+}
+
+std::vector<FrameTokens> RunAlone(const LmModel& model, int dialogue, int64_t frames, int slots,
+                                  size_t rows) {
+  LmState state = model.NewState(slots);
+  state.settings[0] = Settings(dialogue);
+  std::vector<FrameTokens> output;
+  for (int64_t frame = 0; frame < frames; ++frame) {
+    std::vector<StepInput> inputs(rows);
+    inputs[0] = {.slot = 0, .user = UserTokens(model.config(), dialogue, frame)};
+    const auto tokens = model.Step(inputs, state)[0];
+    if (tokens) output.push_back(*tokens);
+  }
+  return output;
+}
+
+TEST_CASE("a dialogue's tokens do not depend on its slot or its neighbours") {
+  at::manual_seed(13);
+  const LmConfig config = test::SmallLmConfig();
+  const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
+  const int64_t frames = 40;  // the window of 24 wraps
+  std::vector<std::vector<FrameTokens>> alone;
+  for (int dialogue = 0; dialogue < 3; ++dialogue) {
+    alone.push_back(RunAlone(model, dialogue, frames, 3, 3));
+    CHECK(alone.back().size() == static_cast<size_t>(frames - 2));
+  }
+  CHECK(alone[0] != alone[2]);  // they are really different
+
+  // All at once, in other slots, each beginning at another time; slot 2 is used twice.
+  LmState state = model.NewState(3);
+  const int slot_of[3] = {2, 0, 1};
+  const int64_t start_of[3] = {0, 4, 9};
+  std::vector<std::vector<FrameTokens>> together(3);
+  std::vector<FrameTokens> again;
+  state.settings[2] = Settings(0);
+  state.settings[0] = Settings(1);
+  state.settings[1] = Settings(2);
+  for (int64_t time = 0; time < 100; ++time) {
+    if (time == frames) {
+      state.Reset(2);
+      state.settings[2] = Settings(0);
+    }
+    std::vector<StepInput> inputs(3);
+    std::vector<int> dialogue_of_row(3, -1);
+    for (int dialogue = 0; dialogue < 3; ++dialogue) {
+      int64_t frame = time - start_of[dialogue];
+      if (dialogue == 0 && time >= frames) frame -= frames;
+      if (frame < 0 || frame >= frames) continue;
+      const auto row = static_cast<size_t>((dialogue + time) % 3);
+      inputs[row] = {.slot = slot_of[dialogue], .user = UserTokens(config, dialogue, frame)};
+      dialogue_of_row[row] = dialogue;
+    }
+    const auto outputs = model.Step(inputs, state);
+    for (size_t row = 0; row < 3; ++row) {
+      if (!outputs[row]) continue;
+      const int dialogue = dialogue_of_row[row];
+      (dialogue == 0 && time >= frames ? again : together[static_cast<size_t>(dialogue)])
+          .push_back(*outputs[row]);
+    }
+  }
+  for (size_t dialogue = 0; dialogue < 3; ++dialogue) CHECK(together[dialogue] == alone[dialogue]);
+  CHECK(again == alone[0]);
+}
+
+TEST_CASE("a copied slot goes on as its source") {
+  at::manual_seed(14);
+  const LmConfig config = test::SmallLmConfig();
+  const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
+  LmState source = model.NewState(1);
+  source.settings[0] = Settings(1);
+  for (int64_t frame = 0; frame < 6; ++frame) {
+    const StepInput input{.slot = 0, .user = UserTokens(config, 1, frame)};
+    model.Step(std::span(&input, 1), source);
+  }
+  LmState copy = model.NewState(2);
+  copy.CopySlot(source, 0, 1);
+  copy.settings[1] = Settings(1);
+  for (int64_t frame = 6; frame < 20; ++frame) {
+    const StepInput a{.slot = 0, .user = UserTokens(config, 1, frame)};
+    const StepInput b{.slot = 1, .user = UserTokens(config, 1, frame)};
+    CHECK((model.Step(std::span(&a, 1), source) == model.Step(std::span(&b, 1), copy)));
+  }
+}
+
+TEST_CASE("provided tokens come out as given, and skip what they make needless") {
+  at::manual_seed(15);
+  LmConfig config = test::SmallLmConfig();
+  config.delays = {0, 0, 2, 1, 2, 0, 2, 1, 2};
+  const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
+  LmState state = model.NewState(1);
+  std::map<std::string, int> seen;
+  const nn::DebugTap tap = [&](std::string_view name, const at::Tensor&) { ++seen[std::string(name)]; };
+  for (int64_t frame = 0; frame < 10; ++frame) {
+    const StepInput input{.slot = 0,
+                          .user = UserTokens(config, 0, frame),
+                          .agent = UserTokens(config, 1, frame),
+                          .text = static_cast<int32_t>(frame)};
+    const auto output = model.Step(std::span(&input, 1), state, tap)[0];
+    CHECK(output.has_value() == (frame > 2));
+    if (!output) continue;
+    CHECK((*output)[0] == frame - 2);
+    for (int k = 0; k < config.codebooks(); ++k) {
+      const auto i = static_cast<size_t>(k);
+      CHECK((*output)[1 + i] == UserTokens(config, 1, frame - 2)[i]);
+      CHECK((*output)[5 + i] == UserTokens(config, 0, frame - 2)[i]);
+    }
+  }
+  CHECK(seen["lm.transformer_out"] == 9);
+  CHECK(seen.count("lm.text_logits") == 0);
+  CHECK(seen.count("lm.audio_logits") == 0);
+}
+
+TEST_CASE("an input of -1 adds nothing to the embedding sum") {
+  at::manual_seed(16);
+  const LmConfig config = test::SmallLmConfig();
+  auto tensors = test::RandomLmTensors(config, 8);
+  tensors["emb.4.weight"][3].zero_();
+  tensors["text_emb.weight"][6].zero_();
+  const LmModel model = test::MakeLm(config, tensors);
+  test::CheckEqual(model.EmbedInputs({{-1, 1, 2, 3, 4, -1, 6, 7, 8}}),
+                   model.EmbedInputs({{6, 1, 2, 3, 4, 3, 6, 7, 8}}));
+}
+
+TEST_CASE("keys and values sized by the dialogue change nothing") {
+  at::manual_seed(17);
+  const LmConfig config = test::SmallLmConfig();
+  const auto tensors = test::RandomLmTensors(config, 8);
+  const LmModel whole = test::MakeLm(config, tensors);
+  const LmModel small = test::MakeLm(config, tensors, {.ring_capacity = 15});
+  CHECK(RunAlone(whole, 0, 15, 1, 1) == RunAlone(small, 0, 15, 1, 1));
+}
+
+}  // namespace
+}  // namespace ppx::lm
