@@ -1,6 +1,6 @@
 // ppx-offline: one recording through PersonaPlex, as if live.
 #include <fmt/format.h>
-#include <torch/version.h>
+#include <torch/headeronly/version.h>
 #include <sys/resource.h>
 
 #include <chrono>

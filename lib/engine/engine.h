@@ -23,7 +23,7 @@ namespace ppx::engine {
 
 struct EngineOptions {
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N"
-  std::string dtype;           // "f32" or "bf16" of the language model; empty: bf16 on CUDA, on the
+  std::string dtype{};         // "f32" or "bf16" of the language model; empty: bf16 on CUDA, on the
                                // CPU the type that the weights are stored in. The codec is float32.
   int slots = 1;
   int64_t max_steps = 0;  // the longest dialogue, prompt included, for the size of keys and values;

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <array>
 #include <cmath>
 #include <filesystem>
 #include <set>
+#include <sstream>
 #include <system_error>
 
 #include "base/error.h"
@@ -126,6 +128,30 @@ Persona ReadMap(const YAML::Node& map, const std::string& path) {
   return persona;
 }
 
+class IgnoreEvents final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {}
+  void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/,
+                       YAML::anchor_t /*anchor*/, YAML::EmitterStyle::value /*style*/) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {}
+  void OnMapEnd() override {}
+};
+
+// YAML::LoadAll would tell too, but it never ends on text with a stray '}' (yaml-cpp 0.7).
+bool HasOneDocument(const std::string& yaml) {
+  std::istringstream stream(yaml);
+  YAML::Parser parser(stream);
+  IgnoreEvents ignore;
+  return parser.HandleNextDocument(ignore) && !parser.HandleNextDocument(ignore);
+}
+
 bool IsFile(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
@@ -139,13 +165,13 @@ Persona LoadPersona(const std::string& path) {
 
 Persona ParsePersona(const std::string& yaml, const std::string& path) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.size() != 1 || !documents.front().IsMap()) {
+    const YAML::Node document = HasOneDocument(yaml) ? YAML::Load(yaml) : YAML::Node();
+    if (!document.IsMap()) {
       base::ThrowBadInput(
           fmt::format("{}: expected one YAML document of 'key: value' lines; known keys: {}", path,
                       KnownKeys()));
     }
-    return ReadMap(documents.front(), path);
+    return ReadMap(document, path);
   } catch (const YAML::Exception& error) {
     Fail(path, error.mark, fmt::format("not valid YAML: {}", error.msg));
   }

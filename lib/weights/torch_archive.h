@@ -1,6 +1,15 @@
+// lib/weights/torch_archive.h: tensors of a torch.save file, read without running any of it.
+//
+// A torch.save file is a zip archive: NAME/data.pkl, a pickle program that builds the object, and
+// NAME/data/KEY, the raw bytes of its storages. Pickle can call any function; this reader knows only
+// what a dict of tensors needs (storages, _rebuild_tensor_v2, OrderedDict) and refuses the rest by name.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,9 +20,22 @@ namespace ppx::weights {
 struct OwnedTensor {
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
-  std::vector<std::byte> data;
+  std::vector<std::byte> data;  // row-major, contiguous
 };
 
-std::map<std::string, OwnedTensor> ReadTorchArchive(const std::string& path);
+using TensorMap = std::map<std::string, OwnedTensor>;
+
+// A zip archive whose object is a dict of string to tensor. Throws base::Error (kBadInput) that begins with the path.
+TensorMap ReadTorchArchive(const std::string& path);
+
+// The same for an archive in memory.
+TensorMap ParseTorchArchive(std::span<const std::byte> archive, const std::string& name);
+
+// The bytes of the storage with that key.
+using StorageReader = std::function<std::vector<std::byte>(const std::string& key)>;
+
+// The pickle program alone.
+TensorMap ParseTorchPickle(std::span<const std::byte> program, const StorageReader& storage,
+                           const std::string& name);
 
 }  // namespace ppx::weights

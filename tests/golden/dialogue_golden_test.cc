@@ -1,5 +1,6 @@
 // A whole greedy dialogue against the reference's offline run: voice prompt, text prompt, frames.
-#include <map>
+#include <cstdio>
+#include <fstream>
 
 #include "engine/engine.h"
 #include "engine/offline.h"
@@ -19,7 +20,7 @@ class TinyDialogue {
   explicit TinyDialogue(int64_t max_steps = 0)
       : config_(engine::ModelConfig::Read(TinyModel("config.json"))),
         engine_({TinyModel("config.json"), TinyModel("model.safetensors"), TinyModel("mimi.safetensors")},
-                config_, {.max_steps = max_steps}) {}
+                config_, Options(max_steps)) {}
 
   engine::Engine& engine() { return engine_; }
   const engine::ModelConfig& config() const { return config_; }
@@ -37,6 +38,13 @@ class TinyDialogue {
   }
 
  private:
+  static engine::EngineOptions Options(int64_t max_steps) {
+    engine::EngineOptions options;
+    options.max_steps = max_steps;
+    options.dtype = "f32";  // the weights are stored in bfloat16, the expected values float32
+    return options;
+  }
+
   engine::ModelConfig config_;
   engine::Engine engine_;
 };

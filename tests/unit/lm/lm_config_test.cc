@@ -38,7 +38,7 @@ TEST_CASE("contradictions name the file and the field") {
       {{{"dim", -4}}, "'dim'"},
       {{{"num_heads", 7}}, "'num_heads'"},
       {{{"n_q", 7}}, "'n_q'"},
-      {{{"n_q", 32}}, "'dep_q'"},
+      {{{"n_q", 34}}, "'dep_q'"},
       {{{"dep_q", 4}}, "'dep_q'"},
       {{{"delays", {0, 1}}}, "'delays' has 2 entries"},
       {{{"delays", nlohmann::json::array({0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, -1})}}, "'delays'"},

@@ -119,6 +119,7 @@ TEST_CASE("repeated and missing keys, and files that are no map, are refused") {
   CHECK(Contains(ErrorOf("# nothing\n"), "expected one YAML document"));
   CHECK(Contains(ErrorOf("just words"), "expected one YAML document"));
   CHECK(Contains(ErrorOf("- text_prompt: a"), "expected one YAML document"));
+  CHECK(Contains(ErrorOf("a}#{,b"), "expected one YAML document"));
   CHECK(Contains(ErrorOf("text_prompt: a\n---\ntext_prompt: b\n"), "expected one YAML document"));
 }
 
