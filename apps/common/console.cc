@@ -16,9 +16,8 @@ constexpr int kBarWidth = 24;
 
 std::string ClockText(double seconds) {
   const auto whole = static_cast<int64_t>(seconds + 0.5);
-  return whole >= 3600
-             ? fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
-             : fmt::format("{}:{:02}", whole / 60, whole % 60);
+  return whole >= 3600 ? fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
+                       : fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
 }  // namespace
@@ -56,7 +55,8 @@ void ProgressBar::Draw(int64_t done) {
     fmt::print(stderr, "\r\033[K{} ...", stage_);
     return;
   }
-  const double share = std::clamp(static_cast<double>(done) / static_cast<double>(total_), 0.0, 1.0);
+  const double share =
+      std::clamp(static_cast<double>(done) / static_cast<double>(total_), 0.0, 1.0);
   const auto filled = static_cast<int>(share * kBarWidth);
   const double seconds = std::chrono::duration<double>(last_ - start_).count();
   std::string line = fmt::format("\r\033[K{} [{:#>{}}{:.>{}}] {:3.0f} %", stage_, "", filled, "",

@@ -56,8 +56,7 @@ int RunProgram(CLI::App& app, int argc, char** argv, const std::function<base::E
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    return Fail(app.get_name(),
-                fmt::format("{}; see {} --help", error.what(), app.get_name()),
+    return Fail(app.get_name(), fmt::format("{}; see {} --help", error.what(), app.get_name()),
                 base::ExitCode::kUsage);
   } catch (const base::Error& error) {
     return Fail(app.get_name(), error.what(), error.exit_code());

@@ -11,8 +11,8 @@ namespace ppx::app {
 //   text-prompt: You enjoy having a good conversation.
 //   temp-audio: 0.8
 //   greedy: true
-// A file with a mapping `options` at its top uses that mapping, so that the JSON record of a run can
-// be given as it is.
+// A file with a mapping `options` at its top uses that mapping, so that the JSON record of a run
+// can be given as it is.
 class YamlConfig final : public CLI::Config {
  public:
   std::string to_config(const CLI::App* app, bool default_also, bool write_description,

@@ -1,7 +1,7 @@
 // ppx-offline: one recording through PersonaPlex, as if live.
 #include <fmt/format.h>
-#include <torch/headeronly/version.h>
 #include <sys/resource.h>
+#include <torch/headeronly/version.h>
 
 #include <chrono>
 #include <future>
@@ -56,7 +56,8 @@ void CheckLength(const ResolvedOptions& options, const lm::LmConfig& config, int
   if (prompt_steps + frames <= config.context) return;
   const bool refuse = options.raw.beyond_context == "refuse" ||
                       (options.raw.beyond_context == "auto" && config.context >= kReleasedContext);
-  const double left_s = static_cast<double>(std::max<int64_t>(0, config.context - prompt_steps)) * frame_s;
+  const double left_s =
+      static_cast<double>(std::max<int64_t>(0, config.context - prompt_steps)) * frame_s;
   const std::string what = fmt::format(
       "the prompt's {} frames and the dialogue's {} are more than the {} that the model looks back "
       "over: from {:.2f} s on the prompt leaves its window",
@@ -73,14 +74,16 @@ engine::SystemPrompt ReadPrompt(const ResolvedOptions& options, const engine::Mo
   engine::SystemPrompt prompt;
   if (!config.lm.system_prompts) {
     if (!options.text_prompt.empty() || !options.voice_path.empty()) {
-      warnings.Add("this model was not trained on prompts: --text-prompt and --voice-prompt are ignored");
+      warnings.Add(
+          "this model was not trained on prompts: --text-prompt and --voice-prompt are ignored");
     }
     return prompt;
   }
   prompt.text_tokens = text::EncodeTextPrompt(tokenizer, options.text_prompt);
   if (static_cast<int>(prompt.text_tokens.size()) > text::kTrainedTextPromptTokens) {
-    warnings.Add(fmt::format("the text prompt has {} tokens, the model was trained on at most about {}",
-                             prompt.text_tokens.size(), text::kTrainedTextPromptTokens));
+    warnings.Add(
+        fmt::format("the text prompt has {} tokens, the model was trained on at most about {}",
+                    prompt.text_tokens.size(), text::kTrainedTextPromptTokens));
   }
   for (const int32_t token : prompt.text_tokens) {
     if (token >= config.lm.text_card) {
@@ -125,14 +128,16 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   Warnings warnings;
 
   // Everything that can be wrong with the inputs is found before the weights are loaded.
-  const engine::ModelConfig config = engine::ModelConfig::Read(options.model.config, options.context);
+  const engine::ModelConfig config =
+      engine::ModelConfig::Read(options.model.config, options.context);
   const text::Tokenizer tokenizer = text::Tokenizer::Load(options.model.tokenizer);
   if (tokenizer.size() < config.lm.text_card) {
-    warnings.Add(fmt::format("{}: has {} pieces, the model {}; ids without a piece are written as <id>",
-                             options.model.tokenizer, tokenizer.size(), config.lm.text_card));
+    warnings.Add(
+        fmt::format("{}: has {} pieces, the model {}; ids without a piece are written as <id>",
+                    options.model.tokenizer, tokenizer.size(), config.lm.text_card));
   }
-  const engine::DialogueAudio audio = engine::ReadDialogueAudio(
-      raw.input_wav, raw.channel, raw.lead_in_s, raw.tail_s, config.mimi);
+  const engine::DialogueAudio audio =
+      engine::ReadDialogueAudio(raw.input_wav, raw.channel, raw.lead_in_s, raw.tail_s, config.mimi);
   std::vector<float> voice_samples;
   engine::DialogueOptions dialogue;
   dialogue.prompt = ReadPrompt(options, config, tokenizer, voice_samples, warnings);
@@ -181,8 +186,9 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
       engine, audio, dialogue, options.align, progress, Interrupted(), trace.get());
   const WrittenAudio written = WriteOutputs(raw, audio, result, config, tokenizer, trace.get());
   if (written.clipped_samples > 0 && raw.sample_format == "pcm16") {
-    warnings.Add(fmt::format("{} samples were clipped (peak {:.3f}); --sample-format float32 keeps them",
-                             written.clipped_samples, written.peak));
+    warnings.Add(
+        fmt::format("{} samples were clipped (peak {:.3f}); --sample-format float32 keeps them",
+                    written.clipped_samples, written.peak));
   }
 
   const double audio_s = static_cast<double>(frames) * config.mimi.frame_s();
@@ -214,7 +220,8 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
                          {"prompt", result.prompt_seconds},
                          {"dialogue", result.dialogue_seconds},
                          {"total", SecondsSince(begun)}};
-    record["frames_per_second"] = static_cast<double>(frames) / std::max(result.dialogue_seconds, 1e-9);
+    record["frames_per_second"] =
+        static_cast<double>(frames) / std::max(result.dialogue_seconds, 1e-9);
     record["real_time_factor"] = real_time_factor;
     record["peak_memory_bytes"] = PeakMemoryBytes();
     const std::string bytes = record.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -222,8 +229,9 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
     if (raw.json) std::cout << bytes << std::flush;
   }
   if (!silent) {
-    fmt::print("{:.2f} s of dialogue in {:.2f} s ({:.2f}x real time), prompt {:.2f} s, loading {:.2f} s\n",
-               audio_s, result.dialogue_seconds, real_time_factor, result.prompt_seconds, load_s);
+    fmt::print(
+        "{:.2f} s of dialogue in {:.2f} s ({:.2f}x real time), prompt {:.2f} s, loading {:.2f} s\n",
+        audio_s, result.dialogue_seconds, real_time_factor, result.prompt_seconds, load_s);
     for (const std::string& path : WrittenPaths(raw)) fmt::print("  {}\n", path);
   }
   return base::ExitCode::kOk;

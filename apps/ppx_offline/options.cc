@@ -82,8 +82,8 @@ void FillOutputs(RawOptions& raw) {
   std::error_code error;
   fs::create_directories(dir, error);
   if (error) {
-    base::ThrowResource(fmt::format("--output-dir {}: cannot be made: {}", raw.output_dir,
-                                    error.message()));
+    base::ThrowResource(
+        fmt::format("--output-dir {}: cannot be made: {}", raw.output_dir, error.message()));
   }
   const auto fill = [&](std::string& path, const char* name) {
     if (path.empty()) path = (dir / name).string();
@@ -154,10 +154,13 @@ void AddOptions(CLI::App& app, RawOptions& raw) {
   app.option_defaults()->always_capture_default();
 
   const char* input = "Input";
-  app.add_option("--input-wav", raw.input_wav, "The user's recording: any rate and format of libsndfile")
-      ->required()->group(input);
+  app.add_option("--input-wav", raw.input_wav,
+                 "The user's recording: any rate and format of libsndfile")
+      ->required()
+      ->group(input);
   app.add_option("--channel", raw.channel, "Channel of the recording that is the user, from 0")
-      ->check(CLI::NonNegativeNumber)->group(input);
+      ->check(CLI::NonNegativeNumber)
+      ->group(input);
   app.add_option("--lead-in", raw.lead_in_s,
                  "Seconds of silence before the recording, rounded to frames; not in the outputs")
       ->group(input);
@@ -170,10 +173,12 @@ void AddOptions(CLI::App& app, RawOptions& raw) {
       ->group(output);
   app.add_option("--output-wav", raw.output_wav, "The agent, mono, as long as recording and tail")
       ->group(output);
-  app.add_option("--output-text", raw.output_text, "JSON list of the text stream, one string a frame")
+  app.add_option("--output-text", raw.output_text,
+                 "JSON list of the text stream, one string a frame")
       ->group(output);
   app.add_option("--output-words", raw.output_words,
-                 "Words with times, JSON in the layout of FullDuplexBench")->group(output);
+                 "Words with times, JSON in the layout of FullDuplexBench")
+      ->group(output);
   app.add_option("--output-stereo", raw.output_stereo, "WAV with the user left, the agent right")
       ->group(output);
   app.add_option("--output-srt", raw.output_srt, "Subtitles, SubRip")->group(output);
@@ -181,27 +186,34 @@ void AddOptions(CLI::App& app, RawOptions& raw) {
   app.add_option("--output-ctm", raw.output_ctm, "Words, NIST CTM")->group(output);
   app.add_option("--output-textgrid", raw.output_textgrid, "Words, Praat TextGrid")->group(output);
   app.add_option("--output-record", raw.output_record,
-                 "Record of the run, JSON; --config repeats the run from it")->group(output);
+                 "Record of the run, JSON; --config repeats the run from it")
+      ->group(output);
   app.add_option("--sample-format", raw.sample_format, "Samples of WAV outputs: pcm16 or float32")
-      ->check(CLI::IsMember({"pcm16", "float32"}))->group(output);
-  app.add_option("--align", raw.align,
-                 "stream: the answer to a frame starts where the frame starts (the reference's way); "
-                 "live: one frame later, when it could have been heard")
-      ->check(CLI::IsMember({"stream", "live"}))->group(output);
+      ->check(CLI::IsMember({"pcm16", "float32"}))
+      ->group(output);
+  app.add_option(
+         "--align", raw.align,
+         "stream: the answer to a frame starts where the frame starts (the reference's way); "
+         "live: one frame later, when it could have been heard")
+      ->check(CLI::IsMember({"stream", "live"}))
+      ->group(output);
   app.add_option("--trace", raw.trace,
                  "safetensors with tokens and unclipped samples, always in stream alignment")
       ->group(output);
   app.add_option("--trace-values", raw.trace_values,
                  "Also trace these: " + fmt::format("{}", fmt::join(engine::TraceNames(), ", ")))
-      ->delimiter(',')->group(output);
+      ->delimiter(',')
+      ->group(output);
   app.add_option("--save-voice", raw.save_voice,
-                 "Write the voice prompt as safetensors, for --voice-prompt")->group(output);
+                 "Write the voice prompt as safetensors, for --voice-prompt")
+      ->group(output);
 
   const char* model = "Model";
   app.add_option("--model", raw.model,
                  "Folder, 'tiny' (the bundled checkpoint) or hub name in the hub's cache "
                  "(default: nvidia/personaplex-7b-v1)")
-      ->envname("PPX_MODEL")->group(model);
+      ->envname("PPX_MODEL")
+      ->group(model);
   app.add_option("--hf-repo", raw.hf_repo, "Hub name; as --model")->group(model);
   app.add_option("--moshi-weight", raw.moshi_weight, "Language model, safetensors")->group(model);
   app.add_option("--mimi-weight", raw.mimi_weight, "Codec, safetensors")->group(model);
@@ -209,15 +221,19 @@ void AddOptions(CLI::App& app, RawOptions& raw) {
   app.add_option("--model-config", raw.model_config, "config.json with the sizes")->group(model);
   app.add_option("--context", raw.context, "Attention window in frames; auto: the checkpoint's")
       ->group(model);
-  app.add_option("--beyond-context", raw.beyond_context,
-                 "A dialogue longer than the window: allow (warn), refuse, or auto: refuse where the "
-                 "window is the released model's 3000 frames or longer")
-      ->check(CLI::IsMember({"auto", "allow", "refuse"}))->group(model);
+  app.add_option(
+         "--beyond-context", raw.beyond_context,
+         "A dialogue longer than the window: allow (warn), refuse, or auto: refuse where the "
+         "window is the released model's 3000 frames or longer")
+      ->check(CLI::IsMember({"auto", "allow", "refuse"}))
+      ->group(model);
 
   const char* prompt = "Prompt";
-  app.add_option("--persona", raw.persona, "YAML with role, voice and sampling: a path or a name in prompts/")
+  app.add_option("--persona", raw.persona,
+                 "YAML with role, voice and sampling: a path or a name in prompts/")
       ->group(prompt);
-  app.add_option("--text-prompt", raw.text_prompt, "The role; <system> tags are added")->group(prompt);
+  app.add_option("--text-prompt", raw.text_prompt, "The role; <system> tags are added")
+      ->group(prompt);
   app.add_option("--voice-prompt", raw.voice_prompt,
                  "WAV, or saved voice (.pt, .safetensors): a path or a name in the voice folders")
       ->group(prompt);
@@ -230,24 +246,31 @@ void AddOptions(CLI::App& app, RawOptions& raw) {
   app.add_option("--temp-audio", raw.temp_audio, "Temperature of audio tokens")->group(sampling);
   app.add_option("--temp-text", raw.temp_text, "Temperature of text tokens")->group(sampling);
   app.add_option("--topk-audio", raw.topk_audio, "Audio tokens kept; 0: all")
-      ->check(CLI::NonNegativeNumber)->group(sampling);
+      ->check(CLI::NonNegativeNumber)
+      ->group(sampling);
   app.add_option("--topk-text", raw.topk_text, "Text tokens kept; 0: all")
-      ->check(CLI::NonNegativeNumber)->group(sampling);
+      ->check(CLI::NonNegativeNumber)
+      ->group(sampling);
 
   const char* device = "Device";
   app.add_option("--device", raw.device, "cpu, cuda, cuda:N; auto: a GPU where a driver is found")
-      ->envname("PPX_DEVICE")->group(device);
+      ->envname("PPX_DEVICE")
+      ->group(device);
   app.add_option("--dtype", raw.dtype,
                  "f32 or bf16 for the language model (default: bf16 on CUDA, as stored on the CPU)")
-      ->check(CLI::IsMember({"f32", "bf16"}))->group(device);
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->group(device);
   app.add_flag("--cpu-offload", raw.cpu_offload,
-               "Keep the layers in host memory, for GPUs that cannot hold them")->group(device);
-  app.add_option("--threads", raw.threads, "CPU threads; 0: all cores")
-      ->check(CLI::Range(0, 1024))->group(device);
+               "Keep the layers in host memory, for GPUs that cannot hold them")
+      ->group(device);
+  app.add_option("--threads", raw.threads, "CPU threads; 0: all cores, one for a small model")
+      ->check(CLI::Range(0, 1024))
+      ->group(device);
 
   const char* terminal = "Terminal";
   app.add_flag("--quiet", raw.quiet, "Only warnings and errors")->group(terminal);
-  app.add_flag("--json", raw.json, "Print the record of the run instead of a summary")->group(terminal);
+  app.add_flag("--json", raw.json, "Print the record of the run instead of a summary")
+      ->group(terminal);
 }
 
 ResolvedOptions Resolve(const CLI::App& app, const RawOptions& given) {

@@ -38,7 +38,8 @@ void CheckOutputs(const RawOptions& raw) {
     if (fs::is_regular_file(real, error) || !fs::exists(real, error)) {
       const auto [other, fresh] = seen.emplace(real, option);
       if (!fresh) {
-        base::ThrowUsage(fmt::format("{} and {} are the same file: {}", other->second, option, *path));
+        base::ThrowUsage(
+            fmt::format("{} and {} are the same file: {}", other->second, option, *path));
       }
     }
     base::CheckWritable(*path);
@@ -58,8 +59,8 @@ WrittenAudio WriteOutputs(const RawOptions& raw, const engine::DialogueAudio& au
                           const text::Tokenizer& tokenizer, const engine::TraceRecorder* trace) {
   const int rate = config.mimi.sample_rate_hz;
   const double duration_s = static_cast<double>(audio.output_samples) / rate;
-  const auto format = raw.sample_format == "float32" ? audio::SampleFormat::kFloat32
-                                                     : audio::SampleFormat::kPcm16;
+  const auto format =
+      raw.sample_format == "float32" ? audio::SampleFormat::kFloat32 : audio::SampleFormat::kPcm16;
   WrittenAudio written;
   if (!raw.output_wav.empty()) {
     const auto wav = audio::WriteWav(raw.output_wav, {result.agent}, rate, format);

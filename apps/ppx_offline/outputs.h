@@ -11,8 +11,8 @@
 
 namespace ppx::app {
 
-// Throws base::Error where a path cannot be written, or where two are the same file: before hours of
-// work, not after.
+// Throws base::Error where a path cannot be written, or where two are the same file: before hours
+// of work, not after.
 void CheckOutputs(const RawOptions& raw);
 
 // The paths of all outputs, in the order of --help.

@@ -27,8 +27,6 @@ void ThrowInternal(const std::string& message) {
   throw Error(ErrorCode::kInternal, "internal error (please report it): " + message);
 }
 
-std::string ErrnoText(int error_number) {
-  return std::generic_category().message(error_number);
-}
+std::string ErrnoText(int error_number) { return std::generic_category().message(error_number); }
 
 }  // namespace ppx::base

@@ -32,14 +32,14 @@ MimiEncoder::MimiEncoder(const MimiConfig& config, int levels, nn::WeightLoader&
       quantizer_(config.quantizer, config.seanet.dimension, levels, loader) {
   const int64_t stride = config.steps_per_frame();
   if (stride > 1) {
-    downsample_ = std::make_unique<nn::StreamingConv>(
-        nn::ConvSpec{.in_channels = config.seanet.dimension,
-                     .out_channels = config.seanet.dimension,
-                     .kernel = 2 * stride,
-                     .stride = stride,
-                     .bias = false,
-                     .first_pad = nn::FirstPad::kReplicate},
-        "downsample.conv.conv.conv", loader, layout_);
+    downsample_ =
+        std::make_unique<nn::StreamingConv>(nn::ConvSpec{.in_channels = config.seanet.dimension,
+                                                         .out_channels = config.seanet.dimension,
+                                                         .kernel = 2 * stride,
+                                                         .stride = stride,
+                                                         .bias = false,
+                                                         .first_pad = nn::FirstPad::kReplicate},
+                                            "downsample.conv.conv.conv", loader, layout_);
   }
 }
 

@@ -1,5 +1,5 @@
-// lib/codec/mimi_config.h: sizes of the Mimi codec, from the `mimi` block of a checkpoint's config.json.
-// Defaults are those of the released codec (Kyutai's Mimi, arXiv 2410.00037).
+// lib/codec/mimi_config.h: sizes of the Mimi codec, from the `mimi` block of a checkpoint's
+// config.json. Defaults are those of the released codec (Kyutai's Mimi, arXiv 2410.00037).
 #pragma once
 
 #include <vector>
@@ -11,12 +11,12 @@ namespace ppx::codec {
 
 struct SeanetConfig {
   int channels = 1;
-  int dimension = 512;           // of the latent
-  int n_filters = 64;            // channels next to the waveform
-  int n_residual_layers = 1;     // residual blocks for each ratio
-  int dilation_base = 2;         // block j dilates by dilation_base^j
-  int compress = 2;              // a block's inner channels are outer / compress
-  int kernel_size = 7;           // of the encoder's and the decoder's first convolution
+  int dimension = 512;        // of the latent
+  int n_filters = 64;         // channels next to the waveform
+  int n_residual_layers = 1;  // residual blocks for each ratio
+  int dilation_base = 2;      // block j dilates by dilation_base^j
+  int compress = 2;           // a block's inner channels are outer / compress
+  int kernel_size = 7;        // of the encoder's and the decoder's first convolution
   int residual_kernel_size = 3;
   int last_kernel_size = 3;
   std::vector<int> ratios{8, 6, 5, 4};  // as the decoder has them; the encoder goes backwards

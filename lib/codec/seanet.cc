@@ -42,7 +42,8 @@ SeanetEncoder::SeanetEncoder(const SeanetConfig& config, nn::WeightLoader& loade
   int64_t channels = config.n_filters;
   int index = 0;
   first_ = std::make_unique<nn::StreamingConv>(
-      nn::ConvSpec{.in_channels = config.channels, .out_channels = channels, .kernel = config.kernel_size},
+      nn::ConvSpec{
+          .in_channels = config.channels, .out_channels = channels, .kernel = config.kernel_size},
       ConvName("encoder", index++), loader, layout);
   for (auto ratio = config.ratios.rbegin(); ratio != config.ratios.rend(); ++ratio) {
     std::vector<ResidualBlock> blocks;
@@ -51,20 +52,19 @@ SeanetEncoder::SeanetEncoder(const SeanetConfig& config, nn::WeightLoader& loade
                           layout);
     }
     ++index;  // ELU
-    stages_.push_back({std::move(blocks),
-                       nn::StreamingConv({.in_channels = channels,
-                                          .out_channels = 2 * channels,
-                                          .kernel = 2 * *ratio,
-                                          .stride = *ratio},
-                                         ConvName("encoder", index++), loader, layout)});
+    stages_.push_back(
+        {std::move(blocks), nn::StreamingConv({.in_channels = channels,
+                                               .out_channels = 2 * channels,
+                                               .kernel = 2 * *ratio,
+                                               .stride = *ratio},
+                                              ConvName("encoder", index++), loader, layout)});
     channels *= 2;
   }
   ++index;  // ELU
-  last_ = std::make_unique<nn::StreamingConv>(
-      nn::ConvSpec{.in_channels = channels,
-                   .out_channels = config.dimension,
-                   .kernel = config.last_kernel_size},
-      ConvName("encoder", index), loader, layout);
+  last_ = std::make_unique<nn::StreamingConv>(nn::ConvSpec{.in_channels = channels,
+                                                           .out_channels = config.dimension,
+                                                           .kernel = config.last_kernel_size},
+                                              ConvName("encoder", index), loader, layout);
 }
 
 at::Tensor SeanetEncoder::Forward(const at::Tensor& pcm, nn::SlotState& state,
@@ -82,9 +82,8 @@ SeanetDecoder::SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loade
   int64_t channels = static_cast<int64_t>(config.n_filters) << config.ratios.size();
   int index = 0;
   first_ = std::make_unique<nn::StreamingConv>(
-      nn::ConvSpec{.in_channels = config.dimension,
-                   .out_channels = channels,
-                   .kernel = config.kernel_size},
+      nn::ConvSpec{
+          .in_channels = config.dimension, .out_channels = channels, .kernel = config.kernel_size},
       ConvName("decoder", index++), loader, layout);
   for (const int ratio : config.ratios) {
     ++index;  // ELU
@@ -103,11 +102,10 @@ SeanetDecoder::SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loade
     stages_.push_back({std::move(up), std::move(blocks)});
   }
   ++index;  // ELU
-  last_ = std::make_unique<nn::StreamingConv>(
-      nn::ConvSpec{.in_channels = channels,
-                   .out_channels = config.channels,
-                   .kernel = config.last_kernel_size},
-      ConvName("decoder", index), loader, layout);
+  last_ = std::make_unique<nn::StreamingConv>(nn::ConvSpec{.in_channels = channels,
+                                                           .out_channels = config.channels,
+                                                           .kernel = config.last_kernel_size},
+                                              ConvName("decoder", index), loader, layout);
 }
 
 at::Tensor SeanetDecoder::Forward(const at::Tensor& latent, nn::SlotState& state,

@@ -47,7 +47,8 @@ class SeanetDecoder {
  public:
   SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loader, nn::StateLayout& layout);
   // [n, dimension, T] -> [n, 1, T * hop] f32
-  at::Tensor Forward(const at::Tensor& latent, nn::SlotState& state, const nn::SlotIds& slots) const;
+  at::Tensor Forward(const at::Tensor& latent, nn::SlotState& state,
+                     const nn::SlotIds& slots) const;
 
  private:
   struct Stage {

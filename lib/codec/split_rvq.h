@@ -28,8 +28,8 @@ class SplitRvq {
 
  private:
   struct Codebook {
-    at::Tensor centroids;       // [bins, dimension] f32
-    at::Tensor half_norms;      // [bins] f32, |c|^2 / 2
+    at::Tensor centroids;   // [bins, dimension] f32
+    at::Tensor half_norms;  // [bins] f32, |c|^2 / 2
   };
   struct Part {
     at::Tensor input_proj;   // [dimension, latent] f32
@@ -39,7 +39,8 @@ class SplitRvq {
 
   static Part LoadPart(const QuantizerConfig& config, int latent_dimension, int levels,
                        const std::string& name, nn::WeightLoader& loader);
-  static void EncodePart(const Part& part, const at::Tensor& latent, std::vector<at::Tensor>& codes);
+  static void EncodePart(const Part& part, const at::Tensor& latent,
+                         std::vector<at::Tensor>& codes);
 
   Part first_;
   Part rest_;

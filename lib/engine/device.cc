@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "nn/ring_attention.h"
 
 namespace ppx::engine {
 namespace {
@@ -18,7 +19,8 @@ namespace {
 // the library that this program is linked to.
 void LoadCudaHalf() {
   Dl_info info{};
-  if (dladdr(reinterpret_cast<void*>(&at::globalContext), &info) == 0 || info.dli_fname == nullptr) {
+  if (dladdr(reinterpret_cast<void*>(&at::globalContext), &info) == 0 ||
+      info.dli_fname == nullptr) {
     base::ThrowInternal("LibTorch's own location is unknown");
   }
   const std::string here(info.dli_fname);
@@ -55,16 +57,19 @@ at::Device OpenDevice(const std::string& name) {
   LoadCudaHalf();
   const int count = at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
   if (count == 0) {
-    base::ThrowResource("--device " + name +
-                        ": no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or "
-                        "use --device cpu");
+    base::ThrowResource(
+        "--device " + name +
+        ": no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or "
+        "use --device cpu");
   }
   if (index >= count) {
     base::ThrowResource(
         fmt::format("--device {}: there are {} CUDA devices, 0 to {}", name, count, count - 1));
   }
   at::globalContext().lazyInitDevice(at::kCUDA);
-  return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+  const at::Device device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+  nn::CheckRingAttentionCuda(device);  // where it fails, the plain path is used
+  return device;
 }
 
 at::ScalarType ParseDtype(const std::string& name) {

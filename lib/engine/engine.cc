@@ -12,7 +12,8 @@
 namespace ppx::engine {
 namespace {
 
-// What LibTorch throws in here is a lack of memory or a fault of the device; say so at one boundary.
+// What LibTorch throws in here is a lack of memory or a fault of the device; say so at one
+// boundary.
 template <typename Work>
 auto WithDeviceErrors(const at::Device& device, const Work& work) {
   try {
@@ -48,7 +49,10 @@ ModelConfig ModelConfig::Read(const std::string& path, int context) {
 
 Engine::Engine(const EngineFiles& files, const ModelConfig& config, const EngineOptions& options)
     : config_(config), device_(OpenDevice(options.device)) {
-  ConfigureArithmetic(options.threads);
+  // A step of a small model is over before a second thread has woken up.
+  constexpr int kLeastThreadedDim = 512;
+  const bool small = config.lm.dim < kLeastThreadedDim;
+  ConfigureArithmetic(options.threads == 0 && small ? 1 : options.threads);
   WithDeviceErrors(device_, [&] {
     mimi_file_ = weights::SafetensorsFile::Open(files.mimi_weight);
     lm_file_ = weights::SafetensorsFile::Open(files.moshi_weight);
@@ -65,8 +69,9 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
     const int64_t steps = std::min<int64_t>(options.max_steps, config_.lm.context);
     lm_ = std::make_unique<lm::LmModel>(
         config_.lm, lm,
-        lm::LmOptions{.ring_capacity = options.max_steps >= config_.lm.context ? 0 : static_cast<int>(steps),
-                      .offload = options.cpu_offload && device_.is_cuda()});
+        lm::LmOptions{
+            .ring_capacity = options.max_steps >= config_.lm.context ? 0 : static_cast<int>(steps),
+            .offload = options.cpu_offload && device_.is_cuda()});
     lm.Finish();
 
     encoder_state_ = encoder_->NewState(options.slots);

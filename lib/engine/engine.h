@@ -29,8 +29,8 @@ struct EngineOptions {
   int64_t max_steps = 0;  // the longest dialogue, prompt included, for the size of keys and values;
                           // 0: the whole context
   int context = 0;        // attention window in steps; 0: the checkpoint's
-  bool cpu_offload = false;
-  int threads = 0;  // 0: LibTorch's choice
+  bool cpu_offload = false;  // of the temporal layers, on CUDA
+  int threads = 0;           // 0: all cores, one for a small model
 };
 
 // Paths of the files that make up a model. `config` may be empty: the released sizes.
@@ -58,7 +58,7 @@ struct DialogueOptions {
 };
 
 struct FrameInput {
-  int slot = nn::kPadding;  // kPadding: a row that keeps the batch's size, see slot_state.h
+  int slot = nn::kPadding;     // kPadding: a row that keeps the batch's size, see slot_state.h
   std::span<const float> pcm;  // [frame_samples]
 };
 
@@ -76,8 +76,8 @@ class Engine {
   // Resets the slot and runs its system prompt. Steps taken.
   int64_t Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap = {});
 
-  // One frame of every row. Rows are independent: what a slot gets does not depend on the others, as
-  // long as the number of rows is the same.
+  // One frame of every row. Rows are independent: what a slot gets does not depend on the others,
+  // as long as the number of rows is the same.
   std::vector<FrameOutput> Step(std::span<const FrameInput> rows, const nn::DebugTap& tap = {});
 
   VoicePrompt EncodeVoiceSamples(const std::string& path, const std::vector<float>& samples) const;

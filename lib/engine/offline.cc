@@ -69,19 +69,19 @@ DialogueResult RenderDialogue(Engine& engine, const DialogueAudio& audio,
   std::vector<int32_t> text(shift, pad);
   for (size_t frame = 0; frame < frames; ++frame) {
     if (interrupt) {
-      throw base::Error(base::ErrorCode::kInterrupted,
-                        fmt::format("interrupted after {} of {} frames; nothing was written", frame,
-                                    frames));
+      throw base::Error(
+          base::ErrorCode::kInterrupted,
+          fmt::format("interrupted after {} of {} frames; nothing was written", frame, frames));
     }
-    const FrameInput row{.slot = 0,
-                         .pcm = std::span(audio.samples).subspan(frame * frame_samples, frame_samples)};
+    const FrameInput row{
+        .slot = 0, .pcm = std::span(audio.samples).subspan(frame * frame_samples, frame_samples)};
     FrameOutput output = engine.Step(std::span(&row, 1), tap)[0];
     output.pcm.resize(frame_samples, 0.0F);
     agent.insert(agent.end(), output.pcm.begin(), output.pcm.end());
     text.push_back(output.tokens ? output.tokens->front() : pad);
     if (frame >= lead_in) {
-      result.tokens.push_back(output.tokens.value_or(lm::FrameTokens(
-          static_cast<size_t>(engine.config().lm.streams()), lm::kUngenerated)));
+      result.tokens.push_back(output.tokens.value_or(
+          lm::FrameTokens(static_cast<size_t>(engine.config().lm.streams()), lm::kUngenerated)));
     }
     progress.Update(static_cast<int64_t>(frame + 1));
   }

@@ -24,7 +24,8 @@ struct DialogueAudio {
 };
 
 // Reads one channel (0-based) of a recording, resamples it, and puts `lead_in_s` seconds of silence
-// before it (rounded to whole frames, so that frames begin where they would without) and `tail_s` after.
+// before it (rounded to whole frames, so that frames begin where they would without) and `tail_s`
+// after.
 DialogueAudio ReadDialogueAudio(const std::string& path, int channel, double lead_in_s,
                                 double tail_s, const codec::MimiConfig& config);
 
@@ -36,9 +37,9 @@ enum class Align {
 
 struct DialogueResult {
   // All from the end of the lead-in on.
-  std::vector<float> agent;             // aligned as asked; DialogueAudio::output_samples long
-  std::vector<int32_t> text;            // [frames], aligned as asked; PAD where a step had no output
-  std::vector<float> trace_pcm;         // as `agent`, in stream alignment
+  std::vector<float> agent;      // aligned as asked; DialogueAudio::output_samples long
+  std::vector<int32_t> text;     // [frames], aligned as asked; PAD where a step had no output
+  std::vector<float> trace_pcm;  // as `agent`, in stream alignment
   std::vector<lm::FrameTokens> tokens;  // [frames][1 + n_q], in stream alignment
   int64_t prompt_steps = 0;
   double prompt_seconds = 0;    // wall time of the system prompt

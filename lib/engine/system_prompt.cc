@@ -79,7 +79,8 @@ void RunSystemPrompt(const SystemPrompt& prompt, int slot, double frame_rate_hz,
   } else {
     inputs = PromptInputs(VoiceSteps(prompt.voice, slot, config), cache);
   }
-  for (auto& input : PromptInputs(TextSteps(prompt.text_tokens, slot, config, frame_rate_hz), cache)) {
+  for (auto& input :
+       PromptInputs(TextSteps(prompt.text_tokens, slot, config, frame_rate_hz), cache)) {
     inputs.push_back(std::move(input));
   }
   const at::Tensor embedded = model.EmbedInputs(inputs);

@@ -13,8 +13,8 @@ namespace ppx::engine {
 
 const std::vector<std::string>& TraceNames() {
   static const std::vector<std::string> names{
-      "lm.transformer_out", "lm.text_logits",               "lm.audio_logits",
-      "mimi.encoder_out",   "mimi.encoder_transformer_out", "mimi.latent"};
+      "lm.transformer_out",           "lm.text_logits", "lm.audio_logits", "mimi.encoder_out",
+      "mimi.encoder_transformer_out", "mimi.latent"};
   return names;
 }
 
@@ -32,7 +32,8 @@ nn::DebugTap TraceRecorder::Tap(const std::string& phase) {
   if (names_.empty()) return {};
   return [this, phase](std::string_view name, const at::Tensor& value) {
     if (!names_.contains(std::string(name))) return;
-    rows_[phase + "." + std::string(name)].push_back(value.detach().to(at::kCPU, at::kFloat).clone());
+    rows_[phase + "." + std::string(name)].push_back(
+        value.detach().to(at::kCPU, at::kFloat).clone());
   };
 }
 
@@ -46,7 +47,8 @@ void TraceRecorder::Write(const std::string& path, const std::vector<lm::FrameTo
   std::vector<int32_t> flat;
   for (const auto& row : tokens) flat.insert(flat.end(), row.begin(), row.end());
   std::vector<weights::NamedTensor> named{
-      {"tokens", weights::DType::kI32,
+      {"tokens",
+       weights::DType::kI32,
        {static_cast<int64_t>(tokens.size()), static_cast<int64_t>(streams)},
        std::as_bytes(std::span(flat))},
       {"pcm", weights::DType::kF32, {static_cast<int64_t>(pcm.size())}, std::as_bytes(pcm)}};
@@ -54,7 +56,9 @@ void TraceRecorder::Write(const std::string& path, const std::vector<lm::FrameTo
   for (const auto& [name, rows] : rows_) {
     alive.push_back(Values(name));
     const at::Tensor& all = alive.back();
-    named.push_back({name, weights::DType::kF32, all.sizes().vec(),
+    named.push_back({name,
+                     weights::DType::kF32,
+                     all.sizes().vec(),
                      {static_cast<const std::byte*>(all.const_data_ptr()), all.nbytes()}});
   }
   weights::WriteSafetensors(path, named, {{"format", "ppx trace"}});

@@ -54,7 +54,8 @@ VoicePrompt CheckSaved(const std::string& path, const at::Tensor& embeddings,
   voice.path = path;
   voice.embeddings = embeddings.reshape({embeddings.size(0), config.dim}).clone();
   const at::Tensor cells = cache.contiguous();
-  voice.cache.assign(cells.const_data_ptr<int64_t>(), cells.const_data_ptr<int64_t>() + cells.numel());
+  voice.cache.assign(cells.const_data_ptr<int64_t>(),
+                     cells.const_data_ptr<int64_t>() + cells.numel());
   return voice;
 }
 
@@ -122,7 +123,8 @@ void WriteSavedVoice(const std::string& path, const VoicePrompt& voice, const lm
   std::vector<int64_t> cells = voice.cache;
   if (!voice.saved()) {
     if (voice.codes.size() < 2) {
-      base::ThrowBadInput(voice.path + ": too short to be saved; two frames (0.16 s) are the least");
+      base::ThrowBadInput(voice.path +
+                          ": too short to be saved; two frames (0.16 s) are the least");
     }
     lm::TokenCache cache(config);
     embeddings = model.EmbedInputs(PromptInputs(VoiceSteps(voice, 0, config), cache));
@@ -136,7 +138,9 @@ void WriteSavedVoice(const std::string& path, const VoicePrompt& voice, const lm
       path,
       {{"embeddings", nn::FromScalarType(embeddings.scalar_type()), embeddings.sizes().vec(),
         bytes(embeddings.const_data_ptr(), embeddings.nbytes())},
-       {"cache", weights::DType::kI64, {1, config.streams(), config.max_delay() + 3},
+       {"cache",
+        weights::DType::kI64,
+        {1, config.streams(), config.max_delay() + 3},
         bytes(cells.data(), cells.size() * sizeof(int64_t))}},
       {{"format", "ppx voice prompt"}});
 }

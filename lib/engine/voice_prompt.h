@@ -16,8 +16,8 @@ namespace ppx::engine {
 // Loudness a voice recording is brought to before it is encoded.
 inline constexpr double kVoiceLoudnessLufs = -24.0;
 
-// Samples of a voice recording, ready to be encoded: mono, the codec's rate, normalised, whole frames.
-// Too short (under 0.4 s) or silent recordings have no loudness: kBadInput.
+// Samples of a voice recording, ready to be encoded: mono, the codec's rate, normalised, whole
+// frames. Too short (under 0.4 s) or silent recordings have no loudness: kBadInput.
 std::vector<float> ReadVoiceRecording(const std::string& path, const codec::MimiConfig& config);
 
 // Either `codes`, from a recording, or `embeddings` and `cache`, from a saved voice prompt.

@@ -24,14 +24,13 @@ DepthTransformer::DepthTransformer(const LmConfig& config, int steps, nn::Weight
   }
   const at::Tensor text_embedding =
       loader.Take("depformer_text_emb.weight", {config.text_card + 1, dim});
-  std::vector<at::Tensor> in_proj;   // one a layer: the rows of all steps, one after another
+  std::vector<at::Tensor> in_proj;  // one a layer: the rows of all steps, one after another
   std::vector<at::Tensor> out_proj;
   for (int i = 0; i < config.depformer_num_layers; ++i) {
     const std::string name = fmt::format("depformer.layers.{}", i);
     norm1_.push_back(loader.TakeFloat(name + ".norm1.alpha", {1, 1, dim}).view({dim}));
     norm2_.push_back(loader.TakeFloat(name + ".norm2.alpha", {1, 1, dim}).view({dim}));
-    in_proj.push_back(
-        loader.TakeRaw(name + ".self_attn.in_proj_weight", {stored * 3 * dim, dim}));
+    in_proj.push_back(loader.TakeRaw(name + ".self_attn.in_proj_weight", {stored * 3 * dim, dim}));
     out_proj.push_back(loader.TakeRaw(name + ".self_attn.out_proj.weight", {stored * dim, dim}));
   }
   for (int k = 0; k < steps; ++k) {
@@ -69,7 +68,8 @@ void DepthTransformer::Run(const at::Tensor& temporal, const at::Tensor& text,
   nn::RingAttentionSpec attention = attention_;
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
-  const std::vector<int64_t> ring{rows, attention.num_heads, attention.capacity, attention.head_dim};
+  const std::vector<int64_t> ring{rows, attention.num_heads, attention.capacity,
+                                  attention.head_dim};
   for (size_t i = 0; i < norm1_.size(); ++i) {
     keys.push_back(at::zeros(ring, temporal.options()));
     values.push_back(at::zeros(ring, temporal.options()));

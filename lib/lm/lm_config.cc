@@ -53,7 +53,8 @@ LmConfig LmConfig::FromJson(const nn::JsonFields& fields) {
   config.silence_tokens = fields.Ints("silence_tokens", config.silence_tokens);
   config.sine_tokens = fields.Ints("sine_tokens", config.sine_tokens);
 
-  if (config.n_q % 2 != 0) fields.Reject("n_q", "is odd; agent and user have as many codebooks each");
+  if (config.n_q % 2 != 0)
+    fields.Reject("n_q", "is odd; agent and user have as many codebooks each");
   if (config.dep_q < config.codebooks()) {
     fields.Reject("dep_q", fmt::format("is {}, less than the {} codebooks of the agent",
                                        config.dep_q, config.codebooks()));

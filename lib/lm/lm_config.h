@@ -1,5 +1,5 @@
-// lib/lm/lm_config.h: sizes of the language model, from the top level of a checkpoint's config.json.
-// Defaults are those of PersonaPlex-7B-v1 (arXiv 2602.06053; Moshi, arXiv 2410.00037).
+// lib/lm/lm_config.h: sizes of the language model, from the top level of a checkpoint's
+// config.json. Defaults are those of PersonaPlex-7B-v1 (arXiv 2602.06053; Moshi, arXiv 2410.00037).
 #pragma once
 
 #include <cstdint>

@@ -93,8 +93,8 @@ at::Tensor LmModel::Embed(const at::Tensor& host_tokens) const {
 }
 
 at::Tensor LmModel::EmbedInputs(const std::vector<FrameTokens>& inputs) const {
-  at::Tensor tokens =
-      at::empty({static_cast<int64_t>(inputs.size()), static_cast<int64_t>(config_.streams())}, at::kLong);
+  at::Tensor tokens = at::empty(
+      {static_cast<int64_t>(inputs.size()), static_cast<int64_t>(config_.streams())}, at::kLong);
   int64_t* cell = tokens.data_ptr<int64_t>();
   for (const FrameTokens& input : inputs) cell = std::copy(input.begin(), input.end(), cell);
   return Embed(tokens);

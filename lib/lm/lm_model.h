@@ -3,7 +3,8 @@
 //
 // `LmModel` is const after construction and may be shared; an `LmState` belongs to one thread. Each
 // slot has its own time, prompt, settings and random numbers; slots join and leave at any step.
-// Depth steps whose token is provided, and text logits where the text is provided, are not computed.
+// Depth steps whose token is provided, and text logits where the text is provided, are not
+// computed.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -44,9 +45,9 @@ struct LmState {
 // One row of a step.
 struct StepInput {
   int slot = nn::kPadding;
-  std::vector<int32_t> user{};         // [codebooks]; kZeroToken contributes nothing
-  std::vector<int32_t> agent{};        // [codebooks], or empty: the model speaks
-  std::optional<int32_t> text{};       // or empty: the model chooses
+  std::vector<int32_t> user{};    // [codebooks]; kZeroToken contributes nothing
+  std::vector<int32_t> agent{};   // [codebooks], or empty: the model speaks
+  std::optional<int32_t> text{};  // or empty: the model chooses
 };
 
 // Writes the tokens that `input` has into the slot's cache.
@@ -92,8 +93,8 @@ class LmModel {
   std::vector<at::Tensor> audio_embeddings_;  // n_q of [card + 1, dim]
   at::Tensor text_embedding_;                 // [text_card + 1, dim]
   nn::Transformer transformer_;
-  at::Tensor out_norm_;                       // [dim] f32
-  at::Tensor text_linear_;                    // [text_card, dim]
+  at::Tensor out_norm_;     // [dim] f32
+  at::Tensor text_linear_;  // [text_card, dim]
   DepthTransformer depth_;
 };
 

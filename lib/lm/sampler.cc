@@ -13,8 +13,9 @@ constexpr uint64_t kCountersPerFrame = 1024;
 }  // namespace
 
 float RandomStream::Uniform(int64_t frame, int stream) const {
-  at::Philox4_32 engine(seed, dialogue,
-                        static_cast<uint64_t>(frame) * kCountersPerFrame + static_cast<uint64_t>(stream));
+  at::Philox4_32 engine(
+      seed, dialogue,
+      static_cast<uint64_t>(frame) * kCountersPerFrame + static_cast<uint64_t>(stream));
   constexpr float kStep = 1.0F / (1 << 24);
   return static_cast<float>(engine() >> 8) * kStep;
 }
@@ -48,7 +49,8 @@ at::Tensor SampleTokens(const at::Tensor& logits, const std::vector<double>& tem
     }
     const at::Tensor probabilities = at::softmax(wide.select(0, row) / temperature[r], -1);
     const int64_t kept = top_k[r] > 0 ? std::min<int64_t>(top_k[r], card) : card;
-    const auto [values, indices] = at::topk(probabilities, kept, -1, /*largest=*/true, /*sorted=*/true);
+    const auto [values, indices] =
+        at::topk(probabilities, kept, -1, /*largest=*/true, /*sorted=*/true);
     const at::Tensor cumulative = values.cumsum(0, at::kDouble);
     const at::Tensor threshold = cumulative.select(0, kept - 1) * static_cast<double>(uniforms[r]);
     const at::Tensor place = cumulative.le(threshold).sum().clamp_max(kept - 1);

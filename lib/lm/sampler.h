@@ -13,10 +13,10 @@
 namespace ppx::lm {
 
 struct SamplingOptions {
-  bool greedy = false;      // argmax; the other fields are then not used
-  double temp_text = 0.7;   // 0 is greedy
+  bool greedy = false;     // argmax; the other fields are then not used
+  double temp_text = 0.7;  // 0 is greedy
   double temp_audio = 0.8;
-  int topk_text = 25;       // 0: no limit
+  int topk_text = 25;  // 0: no limit
   int topk_audio = 250;
 };
 
@@ -32,8 +32,8 @@ struct RandomStream {
 // A dialogue's key from its name, so that it does not depend on its place in a list.
 uint64_t DialogueKey(std::string_view dialogue_id);
 
-// One token for each row. Softmax of logits / temperature in float32, the `top_k` likeliest kept, one
-// drawn in proportion: the first whose cumulative probability exceeds uniform * total.
+// One token for each row. Softmax of logits / temperature in float32, the `top_k` likeliest kept,
+// one drawn in proportion: the first whose cumulative probability exceeds uniform * total.
 //   logits [n, card]; temperature, top_k, uniforms: one a row; temperature <= 0 means argmax.
 //   returns [n] int64 on the logits' device
 at::Tensor SampleTokens(const at::Tensor& logits, const std::vector<double>& temperature,

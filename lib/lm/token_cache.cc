@@ -50,8 +50,7 @@ FrameTokens TokenCache::Input() const {
   for (int stream = 0; stream < streams_; ++stream) {
     const int32_t token = At(stream, offset_ - 1).token;
     if (token == kUngenerated) {
-      base::ThrowInternal(
-          fmt::format("stream {} has no token at time {}", stream, offset_ - 1));
+      base::ThrowInternal(fmt::format("stream {} has no token at time {}", stream, offset_ - 1));
     }
     tokens.push_back(token);
   }
@@ -95,9 +94,10 @@ void TokenCache::Restore(int64_t steps, std::span<const int64_t> cells) {
   for (size_t i = 0; i < cells.size(); ++i) {
     const auto stream = static_cast<int>(i) / width_;
     if (cells[i] < kUngenerated || cells[i] > InitialToken(stream)) {
-      base::ThrowBadInput(fmt::format("the saved token cache holds {}, which is no token of this "
-                                      "model; is the voice prompt made for it?",
-                                      cells[i]));
+      base::ThrowBadInput(
+          fmt::format("the saved token cache holds {}, which is no token of this "
+                      "model; is the voice prompt made for it?",
+                      cells[i]));
     }
     cells_[i] = {static_cast<int32_t>(cells[i]), false};
   }

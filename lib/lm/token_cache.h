@@ -29,7 +29,8 @@ class TokenCache {
   // Writes the token of `stream` for the current frame, at time offset + delay, as provided.
   void Provide(int stream, int32_t token);
 
-  // Fills in initial tokens. False for the start-up step, which runs no model: then the step is over.
+  // Fills in initial tokens. False for the start-up step, which runs no model: then the step is
+  // over.
   [[nodiscard]] bool Begin();
 
   // What the model is fed: the tokens at time offset - 1.

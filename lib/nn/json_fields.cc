@@ -37,7 +37,8 @@ int JsonFields::Int(const char* name, int fallback, int lowest, int highest) con
   if (value == nullptr) return fallback;
   const bool whole =
       value->is_number_integer() ||
-      (value->is_number_float() && value->get<double>() == static_cast<double>(static_cast<int64_t>(value->get<double>())));
+      (value->is_number_float() &&
+       value->get<double>() == static_cast<double>(static_cast<int64_t>(value->get<double>())));
   if (!whole) Reject(name, "is not an integer");
   const double number = value->get<double>();
   if (number < lowest || number > highest) {

@@ -1,6 +1,7 @@
 #include "nn/ring_attention.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -9,11 +10,16 @@
 namespace ppx::nn {
 namespace {
 
+// Cleared by CheckRingAttentionCuda.
+std::atomic<bool> cuda_kernel_trusted{true};
+
 // x [n, H, T, D], positions [n, T] int64.
 at::Tensor ApplyRope(const at::Tensor& x, const at::Tensor& positions,
                      const at::Tensor& inverse_frequencies) {
-  const at::Tensor angles =
-      positions.to(at::kFloat).unsqueeze(-1).mul(inverse_frequencies).unsqueeze(1);  // [n, 1, T, D/2]
+  const at::Tensor angles = positions.to(at::kFloat)
+                                .unsqueeze(-1)
+                                .mul(inverse_frequencies)
+                                .unsqueeze(1);  // [n, 1, T, D/2]
   const at::Tensor cos = angles.cos();
   const at::Tensor sin = angles.sin();
   const at::Tensor pairs = x.to(at::kFloat).unflatten(-1, {-1, 2});
@@ -50,15 +56,14 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
     live_slots.push_back(slots[row]);
     furthest = std::max(furthest, offsets[row] + steps);
   }
-  if (furthest > capacity && capacity < spec.context) {
-    base::ThrowInternal("the ring is shorter than the dialogue");
-  }
+  CheckRingFits(spec, steps, slots, offsets);
   const at::Tensor slot_index = at::tensor(safe_slots, index_options).to(device);
   const at::Tensor live_row_index = at::tensor(live_rows, index_options).to(device);
   const at::Tensor live_slot_index = at::tensor(live_slots, index_options).to(device).unsqueeze(1);
   const at::Tensor first = at::tensor(offsets, index_options).to(device).unsqueeze(1);  // [n, 1]
 
-  // While nothing is overwritten the whole call is one chunk; a ring that wraps goes block by block.
+  // While nothing is overwritten the whole call is one chunk; a ring that wraps goes block by
+  // block.
   const int64_t chunk = furthest <= capacity ? steps : spec.block;
   const int64_t used = std::min(furthest, capacity);
   const at::Tensor column = at::arange(used, index_options.device(device));  // ring index j
@@ -66,7 +71,8 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
   std::vector<at::Tensor> outputs;
   for (int64_t begin = 0; begin < steps; begin += chunk) {
     const int64_t count = std::min(chunk, steps - begin);
-    const at::Tensor part = qkv.narrow(1, begin, count).permute({2, 0, 3, 1, 4});  // [3, n, H, t, D]
+    const at::Tensor part =
+        qkv.narrow(1, begin, count).permute({2, 0, 3, 1, 4});  // [3, n, H, t, D]
     const at::Tensor step = at::arange(begin, begin + count, index_options.device(device));
     const at::Tensor position = first + step;  // [n, t]
     at::Tensor query = part[0];
@@ -76,7 +82,8 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
       key = ApplyRope(key, position, inverse_frequencies);
     }
     if (!live_rows.empty()) {
-      const at::Tensor cell = position.index_select(0, live_row_index).remainder(capacity);  // [l, t]
+      const at::Tensor cell =
+          position.index_select(0, live_row_index).remainder(capacity);  // [l, t]
       const auto write = [&](at::Tensor& ring, const at::Tensor& fresh) {
         ring.permute({0, 2, 1, 3})
             .index_put_({live_slot_index.expand_as(cell), cell},
@@ -86,7 +93,7 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
       write(values, part[2]);
     }
     // Ring index j holds the latest position p <= newest with p mod capacity == j.
-    const at::Tensor newest = first + (begin + count - 1);  // [n, 1]
+    const at::Tensor newest = first + (begin + count - 1);                   // [n, 1]
     const at::Tensor held = newest - (newest - column).remainder(capacity);  // [n, used]
     const at::Tensor query_at = position.unsqueeze(-1);                      // [n, t, 1]
     at::Tensor lowest;
@@ -99,8 +106,9 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
       lowest = query_at - (spec.context - 1);
     }
     const at::Tensor at_column = held.unsqueeze(1);  // [n, 1, used]
-    const at::Tensor visible = at_column.ge(0).logical_and(at_column.ge(lowest)).logical_and(
-        at_column.le(query_at));  // [n, t, used]
+    const at::Tensor visible = at_column.ge(0)
+                                   .logical_and(at_column.ge(lowest))
+                                   .logical_and(at_column.le(query_at));  // [n, t, used]
     const at::Tensor slot_keys = keys.index_select(0, slot_index).narrow(2, 0, used);
     const at::Tensor slot_values = values.index_select(0, slot_index).narrow(2, 0, used);
     at::Tensor scores = at::matmul(query.to(at::kFloat), slot_keys.to(at::kFloat).transpose(2, 3)) *
@@ -115,11 +123,50 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
   return all.transpose(1, 2).reshape({rows, steps, spec.num_heads * spec.head_dim});
 }
 
+void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, const SlotIds& slots,
+                   const std::vector<int64_t>& offsets) {
+  if (spec.capacity >= spec.context) return;
+  for (size_t row = 0; row < slots.size(); ++row) {
+    if (slots[row] != kPadding && offsets[row] + steps > spec.capacity) {
+      base::ThrowInternal("the ring is shorter than the dialogue");
+    }
+  }
+}
+
+bool CheckRingAttentionCuda(at::Device device) {
+  if (!HasRingAttentionCuda()) return true;
+  const RingAttentionSpec spec{.num_heads = 3,
+                               .head_dim = 64,
+                               .context = 10,
+                               .capacity = 10,
+                               .block = 2,
+                               .rope_max_period = 10000};
+  const at::Tensor frequencies =
+      RopeInverseFrequencies(spec.head_dim, spec.rope_max_period).to(device);
+  // Any fixed numbers do; these vary over rows, steps and heads.
+  const at::Tensor qkv = at::sin(at::arange(2 * 26 * 3 * 3 * 64, at::kFloat) * 0.37)
+                             .view({2, 26, 3, 3, 64})
+                             .to(device);
+  std::vector<at::Tensor> results;
+  for (const auto kernel : {RingAttentionPlain, RingAttentionCuda}) {
+    at::Tensor keys = at::zeros({2, 3, 10, 64}, qkv.options());
+    at::Tensor values = at::zeros_like(keys);
+    results.push_back(kernel(spec, qkv, keys, values, {1, 0}, {0, 0}, frequencies));
+  }
+  constexpr double kTolerance = 1e-3;
+  const bool agree = (results[0] - results[1]).abs().max().item<double>() < kTolerance;
+  if (!agree) cuda_kernel_trusted = false;
+  return agree;
+}
+
 at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
                          at::Tensor& values, const SlotIds& slots,
                          const std::vector<int64_t>& offsets,
                          const at::Tensor& inverse_frequencies) {
-  const auto kernel = qkv.is_cpu() ? RingAttentionCpu : RingAttentionPlain;
+  const bool cuda_kernel = qkv.is_cuda() && HasRingAttentionCuda() && cuda_kernel_trusted;
+  const auto kernel = qkv.is_cpu()  ? RingAttentionCpu
+                      : cuda_kernel ? RingAttentionCuda
+                                    : RingAttentionPlain;
   return kernel(spec, qkv, keys, values, slots, offsets, inverse_frequencies);
 }
 

@@ -23,9 +23,9 @@ enum class RingRule {
 struct RingAttentionSpec {
   int num_heads = 1;
   int head_dim = 0;
-  int context = 0;          // C above, in steps
-  int capacity = 0;         // slots of the ring: `context`, or fewer where a dialogue is known to be short
-  int block = 1;            // steps of one streaming call
+  int context = 0;   // C above, in steps
+  int capacity = 0;  // slots of the ring: `context`, or fewer where a dialogue is known to be short
+  int block = 1;     // steps of one streaming call
   RingRule rule = RingRule::kMaskNextSlot;
   double rope_max_period = 0;  // 0: no positional embedding
 };
@@ -42,17 +42,34 @@ at::Tensor RopeInverseFrequencies(int head_dim, double max_period);
 //   inverse_frequencies  [D/2] f32, or undefined without positional embedding
 //   returns  [n, T, H*D]
 // `RingAttention` takes the fast kernel where there is one for the device, `RingAttentionPlain` is
-// written with tensor operations only, runs on any device, and is what the fast ones are checked against.
+// written with tensor operations only, runs on any device, and is what the fast ones are checked
+// against.
 at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
                          at::Tensor& values, const SlotIds& slots,
-                         const std::vector<int64_t>& offsets, const at::Tensor& inverse_frequencies);
+                         const std::vector<int64_t>& offsets,
+                         const at::Tensor& inverse_frequencies);
 at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& qkv,
                               at::Tensor& keys, at::Tensor& values, const SlotIds& slots,
                               const std::vector<int64_t>& offsets,
                               const at::Tensor& inverse_frequencies);
+at::Tensor RingAttentionCuda(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
+                             at::Tensor& values, const SlotIds& slots,
+                             const std::vector<int64_t>& offsets,
+                             const at::Tensor& inverse_frequencies);
 at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
                             at::Tensor& values, const SlotIds& slots,
                             const std::vector<int64_t>& offsets,
                             const at::Tensor& inverse_frequencies);
+
+// True where the CUDA kernel is part of this build. Without it CUDA devices run the plain path.
+bool HasRingAttentionCuda();
+
+// The device's kernel against the plain path on a small example that wraps. A kernel that fails is
+// not used by this process from then on. True where they agree (or there is no kernel).
+bool CheckRingAttentionCuda(at::Device device);
+
+// Throws kInternal where a dialogue would outgrow a ring that is shorter than the context.
+void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, const SlotIds& slots,
+                   const std::vector<int64_t>& offsets);
 
 }  // namespace ppx::nn

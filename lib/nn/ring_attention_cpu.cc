@@ -12,7 +12,8 @@
 
 // Function clones for wider vectors, chosen when the program starts. Sanitizers instrument the code
 // that chooses, which runs before they are ready, so sanitized builds take the plain one.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
 #define PPX_VECTOR_CLONES \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -121,7 +122,14 @@ void Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& ke
     }
   }
 
-  at::parallel_for(0, rows * heads, 1, [&](int64_t begin, int64_t end) {
+  // A thread is worth its start from about this many multiplications on.
+  constexpr int64_t kWorkPerThread = 1 << 15;
+  int64_t longest = 0;
+  for (const int64_t offset : offsets)
+    longest = std::max(longest, std::min<int64_t>(offset + steps, spec.context));
+  const int64_t grain =
+      std::max<int64_t>(1, kWorkPerThread / std::max<int64_t>(1, longest * steps * dim));
+  at::parallel_for(0, rows * heads, grain, [&](int64_t begin, int64_t end) {
     std::vector<T> rotated(static_cast<size_t>(dim));
     std::vector<float> query(static_cast<size_t>(dim));
     std::vector<float> sum(static_cast<size_t>(dim));
@@ -181,7 +189,8 @@ void Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& ke
           std::fill(sum.begin(), sum.end(), 0.0F);
           cell = lowest % capacity;
           for (int64_t i = 0; i < count; ++i) {
-            AddScaledRow(sum.data(), weights[static_cast<size_t>(i)], ring_values + cell * dim, dim);
+            AddScaledRow(sum.data(), weights[static_cast<size_t>(i)], ring_values + cell * dim,
+                         dim);
             if (++cell == capacity) cell = 0;
           }
           T* result = out_at(t);
@@ -200,12 +209,7 @@ at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv
                             at::Tensor& values, const SlotIds& slots,
                             const std::vector<int64_t>& offsets,
                             const at::Tensor& inverse_frequencies) {
-  for (size_t row = 0; row < slots.size(); ++row) {
-    if (slots[row] != kPadding && spec.capacity < spec.context &&
-        offsets[row] + qkv.size(1) > spec.capacity) {
-      base::ThrowInternal("the ring is shorter than the dialogue");
-    }
-  }
+  CheckRingFits(spec, qkv.size(1), slots, offsets);
   const at::Tensor packed = qkv.contiguous();
   at::Tensor output =
       at::empty({qkv.size(0), qkv.size(1), spec.num_heads * spec.head_dim}, qkv.options());

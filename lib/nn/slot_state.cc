@@ -35,8 +35,7 @@ void SlotState::CopySlot(const SlotState& source, int source_slot, int slot) {
     tensors_[i].select(0, slot).copy_(source.tensors_[i].select(0, source_slot));
   }
   for (size_t i = 0; i < counters_.size(); ++i) {
-    counters_[i][static_cast<size_t>(slot)] =
-        source.counters_[i][static_cast<size_t>(source_slot)];
+    counters_[i][static_cast<size_t>(slot)] = source.counters_[i][static_cast<size_t>(source_slot)];
   }
 }
 
@@ -55,7 +54,8 @@ at::Tensor SlotState::Gather(StateLayout::TensorId id, const SlotIds& ids) const
   shape[0] = static_cast<int64_t>(ids.size());
   at::Tensor rows = at::zeros(shape, all.options());
   for (size_t row = 0; row < ids.size(); ++row) {
-    if (ids[row] != kPadding) rows.select(0, static_cast<int64_t>(row)).copy_(all.select(0, ids[row]));
+    if (ids[row] != kPadding)
+      rows.select(0, static_cast<int64_t>(row)).copy_(all.select(0, ids[row]));
   }
   return rows;
 }
@@ -67,7 +67,8 @@ void SlotState::Scatter(StateLayout::TensorId id, const SlotIds& ids, const at::
     return;
   }
   for (size_t row = 0; row < ids.size(); ++row) {
-    if (ids[row] != kPadding) all.select(0, ids[row]).copy_(rows.select(0, static_cast<int64_t>(row)));
+    if (ids[row] != kPadding)
+      all.select(0, ids[row]).copy_(rows.select(0, static_cast<int64_t>(row)));
   }
 }
 

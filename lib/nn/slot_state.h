@@ -14,9 +14,9 @@
 
 namespace ppx::nn {
 
-// Which slots the rows of a batch belong to. Row r of every input is slot `slots[r]`; kPadding marks
-// a row that belongs to nobody: it is computed (so that the arithmetic of the other rows does not
-// depend on how many there are) and leaves no trace.
+// Which slots the rows of a batch belong to. Row r of every input is slot `slots[r]`; kPadding
+// marks a row that belongs to nobody: it is computed (so that the arithmetic of the other rows does
+// not depend on how many there are) and leaves no trace.
 using SlotIds = std::vector<int>;
 inline constexpr int kPadding = -1;
 

@@ -38,7 +38,8 @@ at::Tensor StreamingConv::Forward(const at::Tensor& x, SlotState& state,
 StreamingTransposedConv::StreamingTransposedConv(const ConvSpec& spec, const std::string& name,
                                                  WeightLoader& loader, StateLayout& layout)
     : spec_(spec), partial_(spec.kernel - spec.stride) {
-  if (partial_ < 0) base::ThrowBadInput(name + ": a convolution's stride is longer than its kernel");
+  if (partial_ < 0)
+    base::ThrowBadInput(name + ": a convolution's stride is longer than its kernel");
   weight_ = loader.TakeFloat(name + ".weight",
                              {spec.in_channels, spec.out_channels / spec.groups, spec.kernel});
   if (spec.bias) bias_ = loader.TakeFloat(name + ".bias", {spec.out_channels});

@@ -32,7 +32,8 @@ class StreamingConv {
   StreamingConv(const ConvSpec& spec, const std::string& name, WeightLoader& loader,
                 StateLayout& layout);
 
-  at::Tensor Forward(const at::Tensor& x, SlotState& state, const SlotIds& slots) const;  // [n, out, T / stride]
+  at::Tensor Forward(const at::Tensor& x, SlotState& state,
+                     const SlotIds& slots) const;  // [n, out, T / stride]
 
  private:
   ConvSpec spec_;
@@ -50,7 +51,8 @@ class StreamingTransposedConv {
   StreamingTransposedConv(const ConvSpec& spec, const std::string& name, WeightLoader& loader,
                           StateLayout& layout);
 
-  at::Tensor Forward(const at::Tensor& x, SlotState& state, const SlotIds& slots) const;  // [n, out, T * stride]
+  at::Tensor Forward(const at::Tensor& x, SlotState& state,
+                     const SlotIds& slots) const;  // [n, out, T * stride]
 
  private:
   ConvSpec spec_;

@@ -55,10 +55,10 @@ Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
     layer.matrices.in_proj = matrix(name + ".self_attn.in_proj_weight", {3 * dim, dim});
     layer.matrices.out_proj = matrix(name + ".self_attn.out_proj.weight", {dim, dim});
     const bool gated = spec.mlp == MlpKind::kSiluGate;
-    layer.matrices.mlp_in =
-        matrix(name + (gated ? ".gating.linear_in.weight" : ".linear1.weight"), {gate * spec.hidden, dim});
-    layer.matrices.mlp_out =
-        matrix(name + (gated ? ".gating.linear_out.weight" : ".linear2.weight"), {dim, spec.hidden});
+    layer.matrices.mlp_in = matrix(name + (gated ? ".gating.linear_in.weight" : ".linear1.weight"),
+                                   {gate * spec.hidden, dim});
+    layer.matrices.mlp_out = matrix(
+        name + (gated ? ".gating.linear_out.weight" : ".linear2.weight"), {dim, spec.hidden});
     if (spec.norm == NormKind::kRmsNorm) {
       layer.norm1_weight = loader.TakeFloat(name + ".norm1.alpha", {1, 1, dim}).view({dim});
       layer.norm2_weight = loader.TakeFloat(name + ".norm2.alpha", {1, 1, dim}).view({dim});
@@ -90,17 +90,15 @@ at::Tensor Transformer::LayerForward(const Layer& layer, const LayerMatrices& ma
                                      const std::vector<int64_t>& offsets) const {
   const int64_t rows = x.size(0);
   const int64_t steps = x.size(1);
-  const at::Tensor qkv =
-      at::linear(Norm(x, layer.norm1_weight, layer.norm1_bias), matrices.in_proj)
-          .view({rows, steps, 3, attention_.num_heads, attention_.head_dim});
+  const at::Tensor qkv = at::linear(Norm(x, layer.norm1_weight, layer.norm1_bias), matrices.in_proj)
+                             .view({rows, steps, 3, attention_.num_heads, attention_.head_dim});
   const at::Tensor attended =
       RingAttention(attention_, qkv, state.tensor(layer.keys), state.tensor(layer.values), slots,
                     offsets, inverse_frequencies_);
   at::Tensor branch = at::linear(attended, matrices.out_proj);
   if (layer.scale1.defined()) branch.mul_(layer.scale1);
   x = x + branch;
-  at::Tensor hidden =
-      at::linear(Norm(x, layer.norm2_weight, layer.norm2_bias), matrices.mlp_in);
+  at::Tensor hidden = at::linear(Norm(x, layer.norm2_weight, layer.norm2_bias), matrices.mlp_in);
   hidden = spec_.mlp == MlpKind::kSiluGate ? SiluGate(hidden) : at::gelu(hidden);
   branch = at::linear(hidden, matrices.mlp_out);
   if (layer.scale2.defined()) branch.mul_(layer.scale2);

@@ -1,5 +1,5 @@
-// lib/nn/transformer.h: the streaming transformer that the codec (twice) and the temporal part of the
-// language model are made of; its layers also serve the depth transformer. Pre-norm, causal.
+// lib/nn/transformer.h: the streaming transformer that the codec (twice) and the temporal part of
+// the language model are made of; its layers also serve the depth transformer. Pre-norm, causal.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -20,9 +20,9 @@ struct TransformerSpec {
   int dim = 0;
   int num_heads = 1;
   int num_layers = 0;
-  int hidden = 0;   // width of the MLP; of one half of its input with a gate
-  int context = 0;  // steps a query can look back over, itself included (see RingRule)
-  int capacity = 0; // steps kept per slot; 0: as many as the context needs
+  int hidden = 0;    // width of the MLP; of one half of its input with a gate
+  int context = 0;   // steps a query can look back over, itself included (see RingRule)
+  int capacity = 0;  // steps kept per slot; 0: as many as the context needs
   int block = 1;
   RingRule rule = RingRule::kMaskNextSlot;
   double rope_max_period = 10000;
@@ -39,10 +39,10 @@ at::Tensor SiluGate(const at::Tensor& x);
 
 // The larger weights of a layer, as they lie in memory during the step.
 struct LayerMatrices {
-  at::Tensor in_proj;     // [3 * dim, dim]: q, k, v
-  at::Tensor out_proj;    // [dim, dim]
-  at::Tensor mlp_in;      // [hidden, dim], with a gate [2 * hidden, dim]
-  at::Tensor mlp_out;     // [dim, hidden]
+  at::Tensor in_proj;   // [3 * dim, dim]: q, k, v
+  at::Tensor out_proj;  // [dim, dim]
+  at::Tensor mlp_in;    // [hidden, dim], with a gate [2 * hidden, dim]
+  at::Tensor mlp_out;   // [dim, hidden]
 };
 
 class Transformer {
@@ -65,7 +65,7 @@ class Transformer {
     LayerMatrices matrices;
     at::Tensor norm1_weight, norm1_bias;  // [dim] f32; no bias with RMSNorm
     at::Tensor norm2_weight, norm2_bias;
-    at::Tensor scale1, scale2;            // [dim]; undefined without LayerScale
+    at::Tensor scale1, scale2;  // [dim]; undefined without LayerScale
     StateLayout::TensorId keys = 0;
     StateLayout::TensorId values = 0;
   };

@@ -154,8 +154,8 @@ at::Tensor WeightLoader::TakeOnHost(const std::string& name, const std::vector<i
 
 void WeightLoader::Finish() const {
   if (faults_.empty()) return;
-  std::string text = fmt::format("{}: {} of its tensors do not fit the configuration:",
-                                 file_->path(), faults_.size());
+  std::string text = fmt::format(
+      "{}: {} of its tensors do not fit the configuration:", file_->path(), faults_.size());
   for (size_t i = 0; i < std::min(faults_.size(), kFaultsShown); ++i) {
     text += (i == 0 ? " " : "; ") + faults_[i];
   }

@@ -85,6 +85,8 @@ std::vector<std::string> FrameStrings(const std::vector<int32_t>& ids, const Tok
       strings.emplace_back("EPAD");
     } else if (id == special.pad) {
       strings.emplace_back("PAD");
+    } else if (id >= tokenizer.size()) {
+      strings.push_back("<" + std::to_string(id) + ">");
     } else {
       strings.push_back(WithSpaces(tokenizer.Piece(id)));
     }
@@ -98,7 +100,7 @@ std::vector<base::TimedWord> TimedWords(const std::vector<int32_t>& ids, const T
   WordCollector words(frame_s, start_s);
   for (size_t frame = 0; frame < ids.size(); ++frame) {
     const int32_t id = ids[frame];
-    if (id == special.pad) continue;
+    if (id == special.pad || id >= tokenizer.size()) continue;
     if (id == special.epad || id == special.bos || id == special.eos) {
       words.End(frame);
       continue;

@@ -23,8 +23,8 @@ struct TextIds {
 };
 
 // One string a frame, in the notation of the published offline script: "EPAD", "PAD", else the
-// piece with every U+2581 as a space. BOS and EOS are pieces like any other here. Throws
-// base::Error(kBadInput) for an id that the tokenizer does not have.
+// piece with every U+2581 as a space. BOS and EOS are pieces like any other here. An id beyond the
+// tokenizer's pieces, as a checkpoint of random weights gives, is "<id>".
 std::vector<std::string> FrameStrings(const std::vector<int32_t>& ids, const Tokenizer& tokenizer,
                                       TextIds special = {});
 
@@ -39,8 +39,8 @@ std::vector<std::string> FrameStrings(const std::vector<int32_t>& ids, const Tok
 //   nothing in the stream that tells it: the end of the last piece's frame, or 0.24 s after the
 //   start if that is later, but not beyond the next word's start, the next EPAD, BOS or EOS, or the
 //   end of the track. Take ends from the audio where they matter.
-// Words do not overlap. `frame_s` is above 0. Throws base::Error(kBadInput) for an id that the
-// tokenizer does not have.
+// Words do not overlap. `frame_s` is above 0. Ids beyond the tokenizer's pieces are skipped as PAD
+// is.
 std::vector<base::TimedWord> TimedWords(const std::vector<int32_t>& ids, const Tokenizer& tokenizer,
                                         double frame_s, double start_s, TextIds special = {});
 

@@ -107,18 +107,21 @@ SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::s
   constexpr std::string_view kLfsPointer = "version https://git-lfs";
   if (file.size() >= kLfsPointer.size() &&
       std::memcmp(file.data(), kLfsPointer.data(), kLfsPointer.size()) == 0) {
-    Reject(name, "a Git LFS pointer, not the weights themselves; run 'git lfs pull' or 'hf download'");
+    Reject(name,
+           "a Git LFS pointer, not the weights themselves; run 'git lfs pull' or 'hf download'");
   }
-  if (file.size() < kLengthBytes) Reject(name, "no safetensors file: shorter than its length field");
+  if (file.size() < kLengthBytes)
+    Reject(name, "no safetensors file: shorter than its length field");
   uint64_t length = 0;
   std::memcpy(&length, file.data(), kLengthBytes);
   if (length < 2 || length > kLongestHeader) {
     Reject(name, fmt::format("no safetensors file: a header of {} bytes is announced", length));
   }
   if (length > file.size() - kLengthBytes) {
-    Reject(name, fmt::format("cut short, or no safetensors file: a header of {} bytes is announced, "
-                             "the file has {} bytes",
-                             length, file.size()));
+    Reject(name,
+           fmt::format("cut short, or no safetensors file: a header of {} bytes is announced, "
+                       "the file has {} bytes",
+                       length, file.size()));
   }
   const auto* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
   const Json json = ParseHeaderJson({text, length}, name);
@@ -138,7 +141,8 @@ SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::s
   }
   // Tensors cover the data without gap or overlap.
   std::vector<std::pair<const std::byte*, size_t>> spans;
-  for (const auto& [key, view] : header.tensors) spans.emplace_back(view.data.data(), view.data.size());
+  for (const auto& [key, view] : header.tensors)
+    spans.emplace_back(view.data.data(), view.data.size());
   std::sort(spans.begin(), spans.end());
   const std::byte* reached = data.data();
   for (const auto& [begin, size] : spans) {
@@ -159,7 +163,7 @@ SafetensorsFile::~SafetensorsFile() { munmap(mapping_, size_); }
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) Reject(path, "cannot be opened: " + base::ErrnoText(errno));
-  struct stat status{};
+  struct stat status {};
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     close(descriptor);
     Reject(path, "is not a regular file");

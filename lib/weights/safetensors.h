@@ -34,10 +34,12 @@ struct SafetensorsHeader {
 SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::string& name);
 
 // A file mapped read-only: nothing is copied, pages are read when they are touched. Views are valid
-// while the object lives. Const and shareable. A file that is cut while it is mapped is out of scope.
+// while the object lives. Const and shareable. A file that is cut while it is mapped is out of
+// scope.
 class SafetensorsFile {
  public:
-  // Throws base::Error (kBadInput) where the file cannot be opened or is not a sound safetensors file.
+  // Throws base::Error (kBadInput) where the file cannot be opened or is not a sound safetensors
+  // file.
   static std::shared_ptr<const SafetensorsFile> Open(const std::string& path);
 
   SafetensorsFile(const SafetensorsFile&) = delete;

@@ -151,8 +151,9 @@ class Unpickler {
     const std::string global = module + "." + attribute;
     if (global != "torch._utils._rebuild_tensor_v2" && global != "collections.OrderedDict" &&
         !StorageType(global)) {
-      Reject(name_, fmt::format("refused: it asks to run '{}', and a voice prompt holds tensors only",
-                                global));
+      Reject(name_,
+             fmt::format("refused: it asks to run '{}', and a voice prompt holds tensors only",
+                         global));
     }
     Push({Global{global}});
   }
@@ -211,7 +212,8 @@ class Unpickler {
   void Execute(uint8_t op) {
     switch (op) {
       case 0x80:  // PROTO
-        if (const uint8_t version = Byte(); version < 2 || version > 5) Fail("has an unknown version");
+        if (const uint8_t version = Byte(); version < 2 || version > 5)
+          Fail("has an unknown version");
         break;
       case 0x95:  // FRAME
         Take(8);
@@ -333,7 +335,8 @@ OwnedTensor Materialise(const Tensor& tensor, const std::vector<std::byte>& stor
   for (size_t i = 0; i < tensor.shape.size(); ++i) {
     overflow |= __builtin_mul_overflow(count, tensor.shape[i], &count);
     int64_t reach = 0;
-    overflow |= __builtin_mul_overflow(std::max<int64_t>(tensor.shape[i] - 1, 0), tensor.strides[i], &reach);
+    overflow |= __builtin_mul_overflow(std::max<int64_t>(tensor.shape[i] - 1, 0), tensor.strides[i],
+                                       &reach);
     overflow |= __builtin_add_overflow(last, reach, &last);
   }
   const auto elements = static_cast<int64_t>(storage.size() / size);
@@ -400,7 +403,8 @@ class Archive {
     if ((status.valid & ZIP_STAT_SIZE) == 0 || status.size > kLargestEntry) {
       Reject(name_, "damaged: '" + path + "' has an impossible size");
     }
-    const std::unique_ptr<zip_file_t, EntryCloser> entry(zip_fopen(archive_.get(), path.c_str(), 0));
+    const std::unique_ptr<zip_file_t, EntryCloser> entry(
+        zip_fopen(archive_.get(), path.c_str(), 0));
     std::vector<std::byte> bytes;
     // Grown as it comes, not by the size that the archive claims.
     constexpr size_t kPiece = 1 << 20;
@@ -446,7 +450,8 @@ TensorMap ParseTorchPickle(std::span<const std::byte> program, const StorageRead
 TensorMap ParseTorchArchive(std::span<const std::byte> bytes, const std::string& name) {
   const Archive archive(bytes, name);
   const auto order = archive.Read("byteorder");
-  if (order && std::string(reinterpret_cast<const char*>(order->data()), order->size()) != "little") {
+  if (order &&
+      std::string(reinterpret_cast<const char*>(order->data()), order->size()) != "little") {
     Reject(name, "was saved on a big-endian machine; save it again on a little-endian one");
   }
   const auto program = archive.Read("data.pkl");
@@ -463,7 +468,7 @@ TensorMap ParseTorchArchive(std::span<const std::byte> bytes, const std::string&
 TensorMap ReadTorchArchive(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) Reject(path, "cannot be opened: " + base::ErrnoText(errno));
-  struct stat status{};
+  struct stat status {};
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) {
     close(descriptor);
     Reject(path, "is not a regular file with something in it");

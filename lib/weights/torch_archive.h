@@ -1,8 +1,9 @@
 // lib/weights/torch_archive.h: tensors of a torch.save file, read without running any of it.
 //
 // A torch.save file is a zip archive: NAME/data.pkl, a pickle program that builds the object, and
-// NAME/data/KEY, the raw bytes of its storages. Pickle can call any function; this reader knows only
-// what a dict of tensors needs (storages, _rebuild_tensor_v2, OrderedDict) and refuses the rest by name.
+// NAME/data/KEY, the raw bytes of its storages. Pickle can call any function; this reader knows
+// only what a dict of tensors needs (storages, _rebuild_tensor_v2, OrderedDict) and refuses the
+// rest by name.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +26,8 @@ struct OwnedTensor {
 
 using TensorMap = std::map<std::string, OwnedTensor>;
 
-// A zip archive whose object is a dict of string to tensor. Throws base::Error (kBadInput) that begins with the path.
+// A zip archive whose object is a dict of string to tensor. Throws base::Error (kBadInput) that
+// begins with the path.
 TensorMap ReadTorchArchive(const std::string& path);
 
 // The same for an archive in memory.

@@ -47,6 +47,9 @@ else()
 endif()
 if(NOT TARGET torch::cudart)
   add_library(torch::cudart INTERFACE IMPORTED)
+  if(PPX_HAVE_CUDA)
+    target_link_libraries(torch::cudart INTERFACE CUDA::cudart)
+  endif()
 endif()
 find_package(Torch QUIET PATHS ${ppx_cache}/libtorch-${ppx_torch_version}/torch)
 if(NOT Torch_FOUND OR NOT TARGET torch_cpu_library)
@@ -64,7 +67,11 @@ target_compile_options(ppx_torch INTERFACE ${TORCH_CXX_FLAGS})
 # libcudart and libcupti, which the CPU half of a CUDA LibTorch needs at load time.
 get_filename_component(ppx_nvidia_lib ${TORCH_INSTALL_PREFIX}/../nvidia/cu13/lib ABSOLUTE)
 target_link_options(ppx_torch INTERFACE
-  -Wl,-rpath-link,${ppx_nvidia_lib} -Wl,-rpath,${TORCH_INSTALL_PREFIX}/lib)
+  -Wl,-rpath-link,${ppx_nvidia_lib} -Wl,-rpath,${TORCH_INSTALL_PREFIX}/lib -Wl,-rpath,${ppx_nvidia_lib})
+if(PPX_HAVE_CUDA AND NOT TARGET c10_cuda)
+  message(STATUS "LibTorch is a CPU build: the CUDA kernels are left out")
+  set(PPX_HAVE_CUDA OFF)
+endif()
 
 # SentencePiece, static and with hidden symbols (scripts/setup builds it so): the distribution's
 # shared library and LibTorch each export their own copy of protobuf, and the program that loads

@@ -108,7 +108,8 @@ TEST_CASE("a slot that is reset starts as a new one, whatever its neighbours do"
   state.Reset(1);
   std::vector<at::Tensor> codes;
   for (int64_t i = 0; i < 30; ++i) {
-    const nn::SlotIds slots = i % 2 == 0 ? nn::SlotIds{1, nn::kPadding, 0} : nn::SlotIds{2, 1, nn::kPadding};
+    const nn::SlotIds slots =
+        i % 2 == 0 ? nn::SlotIds{1, nn::kPadding, 0} : nn::SlotIds{2, 1, nn::kPadding};
     const at::Tensor batch = i % 2 == 0 ? at::cat({piece(i), piece(9), piece(45 + i)}, 0)
                                         : at::cat({piece(25 + i), piece(i), piece(3)}, 0);
     codes.push_back(codec.encoder.Encode(batch, state, slots).narrow(0, i % 2, 1));

@@ -19,7 +19,8 @@ class TinyDialogue {
  public:
   explicit TinyDialogue(int64_t max_steps = 0)
       : config_(engine::ModelConfig::Read(TinyModel("config.json"))),
-        engine_({TinyModel("config.json"), TinyModel("model.safetensors"), TinyModel("mimi.safetensors")},
+        engine_({TinyModel("config.json"), TinyModel("model.safetensors"),
+                 TinyModel("mimi.safetensors")},
                 config_, Options(max_steps)) {}
 
   engine::Engine& engine() { return engine_; }
@@ -30,10 +31,11 @@ class TinyDialogue {
     prompt.text_tokens = text::EncodeTextPrompt(
         text::Tokenizer::Load(TinyModel("tokenizer_spm.model")),
         nn::JsonFields::ReadFile(GoldenFile("prompt.json"))["text_prompt"].get<std::string>());
-    prompt.voice = saved_voice
-                       ? engine::ReadSavedVoice(GoldenFile("voice.pt"), config_.lm)
-                       : engine_.EncodeVoiceSamples(
-                             "voice.wav", engine::ReadVoiceRecording(GoldenFile("voice.wav"), config_.mimi));
+    prompt.voice =
+        saved_voice
+            ? engine::ReadSavedVoice(GoldenFile("voice.pt"), config_.lm)
+            : engine_.EncodeVoiceSamples(
+                  "voice.wav", engine::ReadVoiceRecording(GoldenFile("voice.wav"), config_.mimi));
     return prompt;
   }
 
@@ -62,7 +64,8 @@ void CheckDialogue(const std::string& key, bool saved_voice, int64_t max_steps) 
   dialogue.prompt = tiny.Prompt(saved_voice);
   dialogue.sampling.greedy = true;
   CHECK(engine::PromptStepCount(dialogue.prompt, tiny.config().lm, 12.5) == 80);
-  std::vector<int64_t> prompt_ids(dialogue.prompt.text_tokens.begin(), dialogue.prompt.text_tokens.end());
+  std::vector<int64_t> prompt_ids(dialogue.prompt.text_tokens.begin(),
+                                  dialogue.prompt.text_tokens.end());
   CheckEqual(at::tensor(prompt_ids), Golden(key + ".text_prompt_tokens"));
 
   const engine::DialogueAudio audio =
@@ -76,7 +79,8 @@ void CheckDialogue(const std::string& key, bool saved_voice, int64_t max_steps) 
   CheckEqual(Flat(result.tokens), Golden(key + ".tokens"));
   CheckClose(at::tensor(result.agent), Golden(key + ".pcm"));
   CheckClose(trace.Values("prompt.lm.transformer_out"), Golden(key + ".prompt_transformer_out"));
-  CheckClose(trace.Values("dialogue.lm.transformer_out"), Golden(key + ".dialogue_transformer_out"));
+  CheckClose(trace.Values("dialogue.lm.transformer_out"),
+             Golden(key + ".dialogue_transformer_out"));
 
   const auto tokenizer = text::Tokenizer::Load(TinyModel("tokenizer_spm.model"));
   const auto expected = nlohmann::json::parse(std::ifstream(GoldenFile(key + ".text.json")));
@@ -131,7 +135,8 @@ TEST_CASE("a voice saved as safetensors is the recording it came from") {
   const std::string path = "saved_voice_test.safetensors";
   engine::WriteSavedVoice(path, prompt.voice, tiny.engine().lm());
   const engine::VoicePrompt saved = engine::ReadSavedVoice(path, tiny.config().lm);
-  const engine::VoicePrompt reference = engine::ReadSavedVoice(GoldenFile("voice.pt"), tiny.config().lm);
+  const engine::VoicePrompt reference =
+      engine::ReadSavedVoice(GoldenFile("voice.pt"), tiny.config().lm);
   CHECK(saved.cache == reference.cache);
   CheckClose(saved.embeddings, reference.embeddings);
   std::remove(path.c_str());
@@ -153,7 +158,8 @@ TEST_CASE("a change of the input changes no output before its frame") {
   const auto plain = render();
   const auto frame_samples = static_cast<size_t>(tiny.config().mimi.frame_samples());
   bool anything_changed = false;
-  for (const size_t from : {size_t{1}, frame_samples * 20, frame_samples * 33 + 1000, frame_samples * 74 - 1}) {
+  for (const size_t from :
+       {size_t{1}, frame_samples * 20, frame_samples * 33 + 1000, frame_samples * 74 - 1}) {
     CAPTURE(from);
     const std::vector<float> original = audio.samples;
     for (size_t i = from; i < audio.samples.size(); ++i) audio.samples[i] = 0.3F - audio.samples[i];

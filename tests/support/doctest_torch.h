@@ -1,5 +1,5 @@
-// tests/support/doctest_torch.h: LibTorch beside doctest. Both define CHECK and its family; doctest's
-// must win, or a CHECK counts no assertion. Nothing else includes doctest beside torch.
+// tests/support/doctest_torch.h: LibTorch beside doctest. Both define CHECK and its family;
+// doctest's must win, or a CHECK counts no assertion. Nothing else includes doctest beside torch.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,4 +1,5 @@
-// tests/support/memory_checkpoint.h: a checkpoint made in a test, through a file in the temp folder.
+// tests/support/memory_checkpoint.h: a checkpoint made in a test, through a file in the temp
+// folder.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -27,10 +28,11 @@ inline std::shared_ptr<const weights::SafetensorsFile> MemoryCheckpoint(
   std::vector<at::Tensor> alive;
   for (const auto& [name, tensor] : tensors) {
     alive.push_back(tensor.contiguous());
-    named.push_back({name,
-                     nn::FromScalarType(tensor.scalar_type()),
-                     tensor.sizes().vec(),
-                     {static_cast<const std::byte*>(alive.back().const_data_ptr()), tensor.nbytes()}});
+    named.push_back(
+        {name,
+         nn::FromScalarType(tensor.scalar_type()),
+         tensor.sizes().vec(),
+         {static_cast<const std::byte*>(alive.back().const_data_ptr()), tensor.nbytes()}});
   }
   weights::WriteSafetensors(path, named);
   auto file = weights::SafetensorsFile::Open(path);

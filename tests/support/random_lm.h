@@ -29,7 +29,8 @@ inline lm::LmConfig SmallLmConfig() {
 }
 
 // Every tensor that `config` asks for, with `depth_steps` steps of the depth transformer.
-inline std::map<std::string, at::Tensor> RandomLmTensors(const lm::LmConfig& config, int depth_steps) {
+inline std::map<std::string, at::Tensor> RandomLmTensors(const lm::LmConfig& config,
+                                                         int depth_steps) {
   std::map<std::string, at::Tensor> tensors;
   const auto matrix = [&](const std::string& name, std::vector<int64_t> shape) {
     tensors[name] = at::randn(shape) * 0.4;
@@ -72,7 +73,8 @@ inline std::map<std::string, at::Tensor> RandomLmTensors(const lm::LmConfig& con
   return tensors;
 }
 
-inline lm::LmModel MakeLm(const lm::LmConfig& config, const std::map<std::string, at::Tensor>& tensors,
+inline lm::LmModel MakeLm(const lm::LmConfig& config,
+                          const std::map<std::string, at::Tensor>& tensors,
                           const lm::LmOptions& options = {}) {
   // Tensors point into the mapping, which therefore outlives the model.
   static std::vector<std::shared_ptr<const weights::SafetensorsFile>> files;

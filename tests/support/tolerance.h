@@ -16,9 +16,8 @@ inline void CheckClose(const at::Tensor& actual, const at::Tensor& expected,
   const at::Tensor difference = (a - e).abs();
   const auto worst = difference.argmax().item<int64_t>();
   const double bound = relative * e.abs().max().item<double>();
-  INFO("worst index ", worst, ": ", a[worst].item<double>(), ", expected ",
-       e[worst].item<double>(), "; ", difference.gt(bound).sum().item<int64_t>(), " of ",
-       e.numel(), " outside ", bound);
+  INFO("worst index ", worst, ": ", a[worst].item<double>(), ", expected ", e[worst].item<double>(),
+       "; ", difference.gt(bound).sum().item<int64_t>(), " of ", e.numel(), " outside ", bound);
   CHECK(difference[worst].item<double>() <= bound);
 }
 

@@ -41,7 +41,8 @@ TEST_CASE("a checkpoint of half as many steps is completed by repeating them") {
   }
   for (int k = 0; k < 4; ++k) {
     whole[fmt::format("linears.{}.weight", k + 4)] = half.at(fmt::format("linears.{}.weight", k));
-    whole[fmt::format("depformer_in.{}.weight", k + 4)] = half.at(fmt::format("depformer_in.{}.weight", k));
+    whole[fmt::format("depformer_in.{}.weight", k + 4)] =
+        half.at(fmt::format("depformer_in.{}.weight", k));
     if (k < 3) {
       whole[fmt::format("depformer_emb.{}.weight", k + 4)] =
           half.at(fmt::format("depformer_emb.{}.weight", k));

@@ -20,9 +20,12 @@ TEST_CASE("an empty configuration is the released model") {
 }
 
 TEST_CASE("a feed-forward of four times the width has its own gate width") {
-  CHECK(Parse({{"hidden_scale", 4.0}, {"dim", 64}, {"num_heads", 4}}).hidden() == 168);  // 21 * 64 / 8
-  CHECK(Parse({{"depformer_dim", 32}, {"depformer_dim_feedforward", 128}}).depformer_hidden() == 84);
-  CHECK(Parse({{"depformer_dim", 32}, {"depformer_dim_feedforward", 132}}).depformer_hidden() == 88);
+  CHECK(Parse({{"hidden_scale", 4.0}, {"dim", 64}, {"num_heads", 4}}).hidden() ==
+        168);  // 21 * 64 / 8
+  CHECK(Parse({{"depformer_dim", 32}, {"depformer_dim_feedforward", 128}}).depformer_hidden() ==
+        84);
+  CHECK(Parse({{"depformer_dim", 32}, {"depformer_dim_feedforward", 132}}).depformer_hidden() ==
+        88);
 }
 
 TEST_CASE("Moshi has the other window and no system prompt") {
@@ -41,7 +44,8 @@ TEST_CASE("contradictions name the file and the field") {
       {{{"n_q", 34}}, "'dep_q'"},
       {{{"dep_q", 4}}, "'dep_q'"},
       {{{"delays", {0, 1}}}, "'delays' has 2 entries"},
-      {{{"delays", nlohmann::json::array({0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, -1})}}, "'delays'"},
+      {{{"delays", nlohmann::json::array({0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, -1})}},
+       "'delays'"},
       {{{"card", 100}}, "'silence_tokens'"},
       {{{"gating", "gelu"}}, "'gating'"},
       {{{"context", 0}}, "'context'"},

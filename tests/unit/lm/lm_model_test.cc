@@ -111,7 +111,9 @@ TEST_CASE("provided tokens come out as given, and skip what they make needless")
   const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
   LmState state = model.NewState(1);
   std::map<std::string, int> seen;
-  const nn::DebugTap tap = [&](std::string_view name, const at::Tensor&) { ++seen[std::string(name)]; };
+  const nn::DebugTap tap = [&](std::string_view name, const at::Tensor&) {
+    ++seen[std::string(name)];
+  };
   for (int64_t frame = 0; frame < 10; ++frame) {
     const StepInput input{.slot = 0,
                           .user = UserTokens(config, 0, frame),

@@ -36,7 +36,8 @@ TEST_CASE("a number is a function of seed, dialogue, frame and stream") {
   }
   CHECK(numbers.size() > 1790);  // of 1800; 24 bits collide now and then
   CHECK(stream.Uniform(5, 1) != RandomStream{.seed = 4, .dialogue = stream.dialogue}.Uniform(5, 1));
-  CHECK(stream.Uniform(5, 1) != RandomStream{.seed = 3, .dialogue = DialogueKey("b")}.Uniform(5, 1));
+  CHECK(stream.Uniform(5, 1) !=
+        RandomStream{.seed = 3, .dialogue = DialogueKey("b")}.Uniform(5, 1));
 }
 
 TEST_CASE("greedy takes the likeliest, the first of equals") {
@@ -46,14 +47,16 @@ TEST_CASE("greedy takes the likeliest, the first of equals") {
   CHECK(tokens[1].item<int64_t>() == 0);
 }
 
-TEST_CASE("tokens are drawn in proportion, among the likeliest k only, at the temperature asked for") {
+TEST_CASE(
+    "tokens are drawn in proportion, among the likeliest k only, at the temperature asked for") {
   const at::Tensor logits = at::tensor({0.0F, 1.0F, 2.0F, 3.0F, -1.0F}).view({1, 5});
   const double temperature = 0.7;
   const int kept = 3;
   std::vector<double> expected(5, 0);
   double total = 0;
   for (const int token : {1, 2, 3}) total += std::exp(token / temperature);
-  for (const int token : {1, 2, 3}) expected[static_cast<size_t>(token)] = std::exp(token / temperature) / total;
+  for (const int token : {1, 2, 3})
+    expected[static_cast<size_t>(token)] = std::exp(token / temperature) / total;
   std::vector<int> count(5, 0);
   const int draws = 4000;
   const RandomStream random{.seed = 1, .dialogue = 0};
@@ -82,7 +85,8 @@ TEST_CASE("rows have their own settings and do not see each other") {
   for (int64_t row = 0; row < 3; ++row) {
     const auto r = static_cast<size_t>(row);
     CHECK(together[row].item<int64_t>() ==
-          SampleTokens(logits.narrow(0, row, 1), {temperature[r]}, {top_k[r]}, {uniforms[r]}).item<int64_t>());
+          SampleTokens(logits.narrow(0, row, 1), {temperature[r]}, {top_k[r]}, {uniforms[r]})
+              .item<int64_t>());
   }
 }
 

@@ -8,7 +8,9 @@ namespace ppx::lm {
 namespace {
 
 // Provides every stream of a frame with the token 100 * frame + stream, clipped to nothing.
-int32_t Token(int64_t frame, int stream) { return static_cast<int32_t>(100 * (frame + 1) + stream); }
+int32_t Token(int64_t frame, int stream) {
+  return static_cast<int32_t>(100 * (frame + 1) + stream);
+}
 
 TEST_CASE("streams come out together, each delayed on its way, for delays up to 2") {
   LmConfig config = test::SmallLmConfig();
@@ -16,7 +18,8 @@ TEST_CASE("streams come out together, each delayed on its way, for delays up to 
   TokenCache cache(config);
   CHECK(cache.width() == 5);
   for (int64_t step = 0; step < 12; ++step) {
-    for (int stream = 0; stream < config.streams(); ++stream) cache.Provide(stream, Token(step, stream));
+    for (int stream = 0; stream < config.streams(); ++stream)
+      cache.Provide(stream, Token(step, stream));
     const bool runs = cache.Begin();
     CHECK(runs == (step > 0));
     if (!runs) continue;

@@ -27,7 +27,7 @@ at::Tensor RandomQkv(int64_t rows, int64_t steps, const RingAttentionSpec& spec)
 at::Tensor Definition(const RingAttentionSpec& spec, const at::Tensor& all_qkv) {
   const int64_t steps = all_qkv.size(0);
   const int64_t dim = spec.head_dim;
-  const at::Tensor x = all_qkv.to(at::kDouble).contiguous();  // [T, 3, H, D]
+  const at::Tensor x = all_qkv.to(at::kDouble).contiguous();        // [T, 3, H, D]
   const auto rotate = [&](const at::Tensor& v, int64_t position) {  // [D]
     at::Tensor out = v.clone();
     if (spec.rope_max_period <= 0) return out;
@@ -54,7 +54,8 @@ at::Tensor Definition(const RingAttentionSpec& spec, const at::Tensor& all_qkv) 
       const at::Tensor query = rotate(x[q][0][head], q);
       std::vector<at::Tensor> scores;
       for (int64_t p = lowest; p <= q; ++p) {
-        scores.push_back(query.dot(keys[static_cast<size_t>(p)]) / std::sqrt(static_cast<double>(dim)));
+        scores.push_back(query.dot(keys[static_cast<size_t>(p)]) /
+                         std::sqrt(static_cast<double>(dim)));
       }
       const at::Tensor weights = at::softmax(at::stack(scores), 0);
       for (int64_t p = lowest; p <= q; ++p) {
@@ -71,13 +72,14 @@ TEST_CASE("every kernel gives the definition, over windows, blocks, rules and pi
     for (const int block : {1, 2}) {
       for (const int context : {5, 8, 40}) {
         for (const double period : {0.0, 10000.0}) {
-          const RingAttentionSpec spec{.num_heads = 3,
-                                       .head_dim = 6,
-                                       .context = context,
-                                       .capacity = context + (rule == RingRule::kFull ? block - 1 : 0),
-                                       .block = block,
-                                       .rule = rule,
-                                       .rope_max_period = period};
+          const RingAttentionSpec spec{
+              .num_heads = 3,
+              .head_dim = 6,
+              .context = context,
+              .capacity = context + (rule == RingRule::kFull ? block - 1 : 0),
+              .block = block,
+              .rule = rule,
+              .rope_max_period = period};
           const at::Tensor frequencies =
               period > 0 ? RopeInverseFrequencies(spec.head_dim, period) : at::Tensor();
           const int64_t steps = 22;
@@ -106,7 +108,8 @@ TEST_CASE("every kernel gives the definition, over windows, blocks, rules and pi
   }
 }
 
-TEST_CASE("rows at different offsets, in shuffled slots, with padding: fast kernel equals plain one") {
+TEST_CASE(
+    "rows at different offsets, in shuffled slots, with padding: fast kernel equals plain one") {
   at::manual_seed(2);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     const RingAttentionSpec spec{.num_heads = 5,
@@ -165,7 +168,8 @@ TEST_CASE("what a row gets does not depend on the rows beside it, to the bit") {
   }
 }
 
-TEST_CASE("a ring shorter than the window serves a dialogue that fits, and refuses one that does not") {
+TEST_CASE(
+    "a ring shorter than the window serves a dialogue that fits, and refuses one that does not") {
   at::manual_seed(4);
   RingAttentionSpec whole{.num_heads = 2, .head_dim = 4, .context = 30, .capacity = 30};
   RingAttentionSpec small = whole;

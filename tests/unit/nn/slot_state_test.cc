@@ -9,9 +9,11 @@ TEST_CASE("gather and scatter address slots by row and leave padding rows withou
   StateLayout layout;
   const auto id = layout.AddTensor({2}, at::kFloat);
   SlotState state(layout, 3, at::kCPU);
-  state.Scatter(id, {2, kPadding, 0}, at::tensor({1.0F, 2.0F, 9.0F, 9.0F, 3.0F, 4.0F}).view({3, 2}));
+  state.Scatter(id, {2, kPadding, 0},
+                at::tensor({1.0F, 2.0F, 9.0F, 9.0F, 3.0F, 4.0F}).view({3, 2}));
   test::CheckEqual(state.tensor(id), at::tensor({3.0F, 4.0F, 0.0F, 0.0F, 1.0F, 2.0F}).view({3, 2}));
-  test::CheckEqual(state.Gather(id, {kPadding, 2}), at::tensor({0.0F, 0.0F, 1.0F, 2.0F}).view({2, 2}));
+  test::CheckEqual(state.Gather(id, {kPadding, 2}),
+                   at::tensor({0.0F, 0.0F, 1.0F, 2.0F}).view({2, 2}));
 }
 
 TEST_CASE("reset and copy reach every tensor and every counter of one slot only") {

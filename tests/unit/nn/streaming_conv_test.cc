@@ -19,8 +19,12 @@ TEST_CASE("a streamed convolution is the whole one, over kernel, stride, dilatio
           CAPTURE(kernel);
           CAPTURE(stride);
           CAPTURE(dilation);
-          const ConvSpec spec{.in_channels = 2, .out_channels = 3, .kernel = kernel, .stride = stride,
-                              .dilation = dilation, .first_pad = pad};
+          const ConvSpec spec{.in_channels = 2,
+                              .out_channels = 3,
+                              .kernel = kernel,
+                              .stride = stride,
+                              .dilation = dilation,
+                              .first_pad = pad};
           const at::Tensor weight = at::randn({3, 2, kernel});
           const at::Tensor bias = at::randn({3});
           WeightLoader loader(test::MemoryCheckpoint({{"c.weight", weight}, {"c.bias", bias}}), {});
@@ -40,7 +44,8 @@ TEST_CASE("a streamed convolution is the whole one, over kernel, stride, dilatio
             SlotState state(layout, 2, at::kCPU);
             std::vector<at::Tensor> out;
             for (int64_t begin = 0; begin < length; begin += piece) {
-              out.push_back(conv.Forward(x.narrow(2, begin, std::min(piece, length - begin)), state, {1}));
+              out.push_back(
+                  conv.Forward(x.narrow(2, begin, std::min(piece, length - begin)), state, {1}));
             }
             CheckClose(at::cat(out, 2), expected, 1e-5);
           }
@@ -50,7 +55,8 @@ TEST_CASE("a streamed convolution is the whole one, over kernel, stride, dilatio
   }
 }
 
-TEST_CASE("a streamed transposed convolution is the whole one, over kernel, stride, groups and pieces") {
+TEST_CASE(
+    "a streamed transposed convolution is the whole one, over kernel, stride, groups and pieces") {
   at::manual_seed(6);
   for (const int64_t stride : {1, 2, 5}) {
     for (const int64_t kernel : {stride, 2 * stride, 3 * stride + 1}) {
@@ -59,8 +65,12 @@ TEST_CASE("a streamed transposed convolution is the whole one, over kernel, stri
           CAPTURE(stride);
           CAPTURE(kernel);
           CAPTURE(groups);
-          const ConvSpec spec{.in_channels = 4, .out_channels = 4, .kernel = kernel, .stride = stride,
-                              .groups = groups, .bias = with_bias};
+          const ConvSpec spec{.in_channels = 4,
+                              .out_channels = 4,
+                              .kernel = kernel,
+                              .stride = stride,
+                              .groups = groups,
+                              .bias = with_bias};
           const at::Tensor weight = at::randn({4, 4 / groups, kernel});
           const at::Tensor bias = at::randn({4});
           WeightLoader loader(test::MemoryCheckpoint({{"c.weight", weight}, {"c.bias", bias}}), {});
@@ -75,7 +85,8 @@ TEST_CASE("a streamed transposed convolution is the whole one, over kernel, stri
             SlotState state(layout, 1, at::kCPU);
             std::vector<at::Tensor> out;
             for (int64_t begin = 0; begin < length; begin += piece) {
-              out.push_back(conv.Forward(x.narrow(2, begin, std::min(piece, length - begin)), state, {0}));
+              out.push_back(
+                  conv.Forward(x.narrow(2, begin, std::min(piece, length - begin)), state, {0}));
             }
             CheckClose(at::cat(out, 2), expected, 1e-5);
           }

@@ -50,16 +50,16 @@ TEST_CASE("slots that join, leave and wrap get what they get alone") {
   }
 
   SlotState state(layout, 2, at::kCPU);
-  // Dialogue 0 has slot 0 for 25 steps, dialogue 1 slot 1 from step 5 on, dialogue 2 takes over slot 0.
+  // Dialogue 0 has slot 0 for 25 steps, dialogue 1 slot 1 from step 5 on, dialogue 2 takes over
+  // slot 0.
   int64_t at_step[3] = {0, 0, 0};
   for (int64_t step = 0; step < 45; ++step) {
     if (step == 25) state.Reset(0);
     const int first = step < 25 ? 0 : 2;
     const bool second_joined = step >= 5;
-    const at::Tensor x =
-        at::stack({inputs[first][at_step[first]],
-                   second_joined ? inputs[1][at_step[1]] : at::zeros({kSpec.dim})})
-            .unsqueeze(1);
+    const at::Tensor x = at::stack({inputs[first][at_step[first]],
+                                    second_joined ? inputs[1][at_step[1]] : at::zeros({kSpec.dim})})
+                             .unsqueeze(1);
     const at::Tensor y = transformer.Forward(x, state, {0, second_joined ? 1 : kPadding});
     CheckClose(y[0][0], alone[static_cast<size_t>(first)][at_step[first]++], 2e-5);
     if (second_joined) CheckClose(y[1][0], alone[1][at_step[1]++], 2e-5);
@@ -88,7 +88,8 @@ TEST_CASE("RMSNorm is computed in float32 whatever the type") {
   // mean of squares 12.5, 1 / sqrt(12.5) = 0.28284
   CheckEqual(RmsNorm(x, alpha), at::tensor({0.848528F, -2.262742F}).to(at::kBFloat16));
   // The largest bfloat16 numbers do not overflow on the way where float32 does not.
-  CHECK(at::isfinite(RmsNorm(at::full({4}, 1e18, at::kBFloat16), at::ones({4}))).all().item<bool>());
+  CHECK(
+      at::isfinite(RmsNorm(at::full({4}, 1e18, at::kBFloat16), at::ones({4}))).all().item<bool>());
 }
 
 }  // namespace

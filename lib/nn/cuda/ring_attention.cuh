@@ -1,0 +1,36 @@
+// lib/nn/cuda/ring_attention.cuh: the CUDA kernel of ring attention, on raw pointers: no LibTorch,
+// so that nvcc never sees its headers.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace ppx::nn::cuda {
+
+struct RingAttentionArguments {
+  const void* qkv;                   // [rows, steps, 3, heads, dim]
+  void* keys;                        // [slots, heads, capacity, dim]
+  void* values;                      // as keys
+  void* output;                      // [rows, steps, heads, dim]
+  const int64_t* slots;              // [rows]; -1 is padding
+  const int64_t* offsets;            // [rows]
+  const float* inverse_frequencies;  // [dim / 2], or null
+  int64_t rows;
+  int64_t steps;
+  int heads;
+  int dim;
+  int capacity;
+  int context;
+  int block;
+  bool mask_next_slot;
+  bool bf16;  // else float32
+};
+
+// One thread block for each (row, head). Returns the launch's error.
+cudaError_t LaunchRingAttention(const RingAttentionArguments& arguments, cudaStream_t stream);
+
+// Heads wider than this have no kernel.
+inline constexpr int kWidestHead = 256;
+
+}  // namespace ppx::nn::cuda
