@@ -1,0 +1,76 @@
+#include "engine/device.h"
+
+#include "base/error.h"
+#include "engine/engine.h"
+#include "engine/offline.h"
+#include "nn/ring_attention.h"
+#include "support/golden_files.h"
+#include "support/tolerance.h"
+
+namespace ppx::engine {
+namespace {
+
+base::ErrorCode CodeOf(const std::string& device) {
+  try {
+    OpenDevice(device);
+  } catch (const base::Error& error) {
+    return error.code();
+  }
+  return base::ErrorCode::kInternal;
+}
+
+TEST_CASE("device names") {
+  CHECK(OpenDevice("cpu") == at::Device(at::kCPU));
+  for (const char* name : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cudax", "CPU"}) {
+    CAPTURE(name);
+    CHECK(CodeOf(name) == base::ErrorCode::kUsage);
+  }
+}
+
+TEST_CASE("precision names") {
+  CHECK(ParseDtype("f32") == at::kFloat);
+  CHECK(ParseDtype("bf16") == at::kBFloat16);
+  CHECK_THROWS_AS(ParseDtype("fp16"), base::Error);
+  CHECK(DtypeName(at::kBFloat16) == "bf16");
+}
+
+// Runs where a GPU is; elsewhere it says that it did not.
+TEST_CASE("on a GPU: the kernel agrees with the plain path, and the golden dialogue comes out") {
+  at::Device device = at::kCPU;
+  try {
+    device = OpenDevice("cuda");
+  } catch (const base::Error& error) {
+    CHECK(error.code() == base::ErrorCode::kResource);
+    MESSAGE("skipped, no GPU: ", std::string(error.what()));
+    return;
+  }
+  CHECK(nn::CheckRingAttentionCuda(device));
+  for (const bool offload : {false, true}) {
+    const ModelConfig config = ModelConfig::Read(test::TinyModel("config.json"));
+    EngineOptions options;
+    options.device = "cuda";
+    options.dtype = "f32";
+    options.cpu_offload = offload;
+    Engine engine({test::TinyModel("config.json"), test::TinyModel("model.safetensors"),
+                   test::TinyModel("mimi.safetensors")},
+                  config, options);
+    DialogueOptions dialogue;
+    dialogue.sampling.greedy = true;
+    dialogue.prompt.voice = ReadSavedVoice(test::GoldenFile("voice.pt"), config.lm);
+    const at::Tensor prompt = test::Golden("greedy_pt.text_prompt_tokens").contiguous();
+    const int32_t* ids = prompt.const_data_ptr<int32_t>();
+    dialogue.prompt.text_tokens.assign(ids, ids + prompt.numel());
+    base::NoProgress progress;
+    const std::atomic<bool> interrupt{false};
+    const auto result = RenderDialogue(
+        engine, ReadDialogueAudio(test::GoldenFile("user.wav"), 0, 0, 0, config.mimi), dialogue,
+        Align::kStream, progress, interrupt, nullptr);
+    std::vector<int64_t> tokens;
+    for (const auto& row : result.tokens) tokens.insert(tokens.end(), row.begin(), row.end());
+    test::CheckEqual(at::tensor(tokens).view({-1, 17}), test::Golden("greedy_pt.tokens"));
+    test::CheckClose(at::tensor(result.agent), test::Golden("greedy_pt.pcm"));
+  }
+}
+
+}  // namespace
+}  // namespace ppx::engine
