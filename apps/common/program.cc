@@ -55,6 +55,14 @@ int RunProgram(CLI::App& app, int argc, char** argv, const std::function<base::E
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
     return app.exit(success);
+  } catch (const CLI::ConfigError& error) {
+    std::string what = error.what();
+    constexpr std::string_view kUnknown = "INI was not able to parse ";
+    if (what.rfind(kUnknown, 0) == 0)
+      what = "there is no option '" + what.substr(kUnknown.size()) + "'";
+    return Fail(app.get_name(),
+                fmt::format("run configuration: {}; see {} --help", what, app.get_name()),
+                base::ExitCode::kUsage);
   } catch (const CLI::ParseError& error) {
     return Fail(app.get_name(), fmt::format("{}; see {} --help", error.what(), app.get_name()),
                 base::ExitCode::kUsage);

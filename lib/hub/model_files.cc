@@ -106,16 +106,13 @@ fs::path HubCache() {
 std::string HowToFetch(const std::string& repository) {
   if (repository != kDefaultRepository) {
     return fmt::format(
-        "to get it, run: scripts/fetch-model --repo {}\n"
+        "to get it, run scripts/fetch-model --repo {}, "
         "or name a folder that has it: --model FOLDER",
         repository);
   }
   return fmt::format(
-      "it is a gated model; to get it (16.7 GB):\n"
-      "  1. accept the licence on https://huggingface.co/{}\n"
-      "  2. hf auth login\n"
-      "  3. scripts/fetch-model\n"
-      "or name a folder that has it: --model FOLDER",
+      "it is a gated model: accept its licence on https://huggingface.co/{}, run 'hf auth login', "
+      "then scripts/fetch-model (16.7 GB); or name a folder that has it: --model FOLDER",
       repository);
 }
 
