@@ -103,7 +103,8 @@ engine::SystemPrompt ReadPrompt(const ResolvedOptions& options, const engine::Mo
 }
 
 // SHA-256 of each file, by its role. Hashing gigabytes takes seconds: it runs beside the dialogue.
-std::future<Json> HashFiles(const ResolvedOptions& options) {
+// Ends early once `cancel` is true.
+std::future<Json> HashFiles(const ResolvedOptions& options, const std::atomic<bool>& cancel) {
   std::vector<std::pair<std::string, std::string>> files{
       {"input_wav", options.raw.input_wav},
       {"moshi_weight", options.model.moshi_weight},
@@ -111,10 +112,10 @@ std::future<Json> HashFiles(const ResolvedOptions& options) {
       {"tokenizer", options.model.tokenizer}};
   if (!options.model.config.empty()) files.emplace_back("model_config", options.model.config);
   if (!options.voice_path.empty()) files.emplace_back("voice_prompt", options.voice_path);
-  return std::async(std::launch::async, [files] {
+  return std::async(std::launch::async, [files, &cancel] {
     Json json;
     for (const auto& [role, path] : files) {
-      json[role] = {{"path", path}, {"sha256", base::Sha256File(path)}};
+      json[role] = {{"path", path}, {"sha256", base::Sha256File(path, &cancel)}};
     }
     return json;
   });
@@ -157,10 +158,6 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   ProgressBar bar(config.mimi.frame_s());
   base::Progress& progress = silent ? static_cast<base::Progress&>(no_progress) : bar;
 
-  std::future<Json> hashes;
-  const bool wants_record = raw.json || !raw.output_record.empty();
-  if (wants_record) hashes = HashFiles(options);
-
   const auto load_begun = std::chrono::steady_clock::now();
   progress.Begin("loading the model", 0);
   engine::Engine engine(
@@ -172,6 +169,12 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
        .threads = raw.threads});
   progress.End();
   const double load_s = SecondsSince(load_begun);
+  if (raw.cpu_offload && !engine.device().is_cuda()) {
+    warnings.Add("--cpu-offload: the model is on the CPU already");
+  }
+  std::future<Json> hashes;
+  const bool wants_record = raw.json || !raw.output_record.empty();
+  if (wants_record) hashes = HashFiles(options, Interrupted());
   if (!voice_samples.empty()) {
     dialogue.prompt.voice = engine.EncodeVoiceSamples(options.voice_path, voice_samples);
   }

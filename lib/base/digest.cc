@@ -65,7 +65,7 @@ std::string Sha256Hex(std::span<const std::byte> bytes) {
   return digest.FinishHex();
 }
 
-std::string Sha256File(const std::string& path) {
+std::string Sha256File(const std::string& path, const std::atomic<bool>* cancel) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     ThrowBadInput(fmt::format("{}: cannot open the file: {}; check the path and its permissions",
@@ -76,6 +76,7 @@ std::string Sha256File(const std::string& path) {
   std::vector<std::byte> block(kBlockBytes);
   Sha256 digest;
   for (;;) {
+    if (cancel != nullptr && *cancel) throw Error(ErrorCode::kInterrupted, path + ": interrupted");
     const ssize_t got = ::read(file.get(), block.data(), block.size());
     if (got == 0) {
       return digest.FinishHex();

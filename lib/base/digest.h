@@ -1,6 +1,7 @@
 // lib/base/digest.h: SHA-256 (FIPS 180-4), as 64 lower-case hexadecimal digits.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -34,7 +35,7 @@ class Sha256 {
 std::string Sha256Hex(std::span<const std::byte> bytes);
 
 // Of the file's content, read in blocks. Throws Error: kBadInput if the file is missing, is a
-// folder or may not be read, kResource if the disk fails.
-std::string Sha256File(const std::string& path);
+// folder or may not be read, kResource if the disk fails, kInterrupted once `cancel` is true.
+std::string Sha256File(const std::string& path, const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace ppx::base
