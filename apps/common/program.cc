@@ -25,6 +25,13 @@ int Fail(const std::string& program, const std::string& message, base::ExitCode 
   return static_cast<int>(code);
 }
 
+// For messages about the run configuration: CLI11 hands its reader a stream without a name.
+std::string ConfigName(CLI::App& app) {
+  CLI::Option* option = app.get_config_ptr();
+  return option != nullptr && option->count() > 0 ? "--config " + option->as<std::string>()
+                                                  : "run configuration";
+}
+
 }  // namespace
 
 const std::atomic<bool>& Interrupted() { return interrupted; }
@@ -61,13 +68,14 @@ int RunProgram(CLI::App& app, int argc, char** argv, const std::function<base::E
     if (what.rfind(kUnknown, 0) == 0)
       what = "there is no option '" + what.substr(kUnknown.size()) + "'";
     return Fail(app.get_name(),
-                fmt::format("run configuration: {}; see {} --help", what, app.get_name()),
+                fmt::format("{}: {}; see {} --help", ConfigName(app), what, app.get_name()),
                 base::ExitCode::kUsage);
   } catch (const CLI::ParseError& error) {
     return Fail(app.get_name(), fmt::format("{}; see {} --help", error.what(), app.get_name()),
                 base::ExitCode::kUsage);
   } catch (const base::Error& error) {
-    return Fail(app.get_name(), error.what(), error.exit_code());
+    return Fail(app.get_name(), fmt::format("{}: {}", ConfigName(app), error.what()),
+                error.exit_code());
   }
   try {
     return static_cast<int>(body());

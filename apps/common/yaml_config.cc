@@ -9,8 +9,7 @@ namespace ppx::app {
 namespace {
 
 [[noreturn]] void Reject(const YAML::Mark& mark, const std::string& problem) {
-  base::ThrowUsage(fmt::format("run configuration, line {}, column {}: {}", mark.line + 1,
-                               mark.column + 1, problem));
+  base::ThrowUsage(fmt::format("line {}, column {}: {}", mark.line + 1, mark.column + 1, problem));
 }
 
 }  // namespace

@@ -82,8 +82,12 @@ void FillOutputs(RawOptions& raw) {
   std::error_code error;
   fs::create_directories(dir, error);
   if (error) {
-    base::ThrowResource(
-        fmt::format("--output-dir {}: cannot be made: {}", raw.output_dir, error.message()));
+    const std::string what =
+        fmt::format("--output-dir {}: cannot be made: {}", raw.output_dir, error.message());
+    if (error == std::errc::no_space_on_device || error == std::errc::io_error) {
+      base::ThrowResource(what + "; free some space or check the disk");
+    }
+    base::ThrowUsage(what + "; choose another folder");
   }
   const auto fill = [&](std::string& path, const char* name) {
     if (path.empty()) path = (dir / name).string();

@@ -41,10 +41,10 @@ TEST_CASE("recordings of other rates and formats") {
     std::vector<std::vector<float>> channels{Noise(c.samples, 5)};
     if (c.channels == 2) channels.insert(channels.begin(), Noise(c.samples, 6));
     WriteSound(folder / c.name, channels, c.rate_hz, c.format);
-    const RunResult run = Offline(Tiny(folder / c.name) +
-                                  Arguments{"--channel", fmt::format("{}", c.channels - 1),
-                                            "--output-wav", folder / "o.wav", "--output-text",
-                                            folder / "o.json", "--quiet"});
+    const RunResult run =
+        Offline(Tiny(folder / c.name) + Arguments{"--channel", fmt::format("{}", c.channels - 1),
+                                                  "--output-wav", folder / "o.wav", "--output-text",
+                                                  folder / "o.json", "--quiet"});
     INFO(Told(run));
     REQUIRE(run.exit_code == 0);
     audio::AudioInfo info;
@@ -63,11 +63,12 @@ TEST_CASE("the channel that is asked for is the user") {
   const auto speech = Noise(6000);
   WriteSound(folder / "both.wav", {silent, speech}, 24000, SF_FORMAT_WAV | SF_FORMAT_FLOAT);
   WriteRecording(folder / "one.wav", speech);
-  const auto run = [&](const std::string& input, const std::string& channel, const std::string& output) {
-    const RunResult result = Offline(Tiny(folder / input) +
-                                     Arguments{"--channel", channel, "--output-stereo", folder / output,
-                                               "--output-wav", folder / ("mono_" + output),
-                                               "--sample-format", "float32", "--quiet"});
+  const auto run = [&](const std::string& input, const std::string& channel,
+                       const std::string& output) {
+    const RunResult result =
+        Offline(Tiny(folder / input) +
+                Arguments{"--channel", channel, "--output-stereo", folder / output, "--output-wav",
+                          folder / ("mono_" + output), "--sample-format", "float32", "--quiet"});
     INFO(Told(result));
     REQUIRE(result.exit_code == 0);
   };
@@ -86,9 +87,9 @@ TEST_CASE("a full last frame gets no further row, a begun one gets one") {
     CAPTURE(samples);
     const Folder folder;
     WriteRecording(folder / "in.wav", Noise(samples));
-    const RunResult run = Offline(Tiny(folder / "in.wav") +
-                                  Arguments{"--output-wav", folder / "o.wav", "--output-text",
-                                            folder / "o.json", "--quiet"});
+    const RunResult run =
+        Offline(Tiny(folder / "in.wav") + Arguments{"--output-wav", folder / "o.wav",
+                                                    "--output-text", folder / "o.json", "--quiet"});
     INFO(Told(run));
     REQUIRE(run.exit_code == 0);
     CHECK(ReadSamples(folder / "o.wav").size() == samples);
@@ -101,10 +102,10 @@ TEST_CASE("live is stream one frame later") {
   WriteRecording(folder / "in.wav", Noise(12 * kFrame + 77));
   const auto run = [&](const std::string& align) {
     const RunResult result = Offline(
-        Tiny(folder / "in.wav") +
-        Arguments{"--seed", "3", "--align", align, "--sample-format", "float32", "--output-wav",
-                  folder / (align + ".wav"), "--output-text", folder / (align + ".json"), "--trace",
-                  folder / (align + ".safetensors"), "--quiet"});
+        Tiny(folder / "in.wav") + Arguments{"--seed", "3", "--align", align, "--sample-format",
+                                            "float32", "--output-wav", folder / (align + ".wav"),
+                                            "--output-text", folder / (align + ".json"), "--trace",
+                                            folder / (align + ".safetensors"), "--quiet"});
     INFO(Told(result));
     REQUIRE(result.exit_code == 0);
   };
@@ -134,12 +135,12 @@ TEST_CASE("lead-in and tail") {
   WriteRecording(folder / "in.wav", speech);
   for (const char* align : {"stream", "live"}) {
     CAPTURE(align);
-    const RunResult run = Offline(
-        Tiny(folder / "in.wav") +
-        Arguments{"--lead-in", "0.5", "--tail", "0.37", "--align", align, "--output-wav",
-                  folder / "o.wav", "--output-text", folder / "o.json", "--output-stereo",
-                  folder / "s.wav", "--sample-format", "float32", "--output-record",
-                  folder / "run.json", "--trace", folder / "t.safetensors", "--quiet"});
+    const RunResult run =
+        Offline(Tiny(folder / "in.wav") +
+                Arguments{"--lead-in", "0.5", "--tail", "0.37", "--align", align, "--output-wav",
+                          folder / "o.wav", "--output-text", folder / "o.json", "--output-stereo",
+                          folder / "s.wav", "--sample-format", "float32", "--output-record",
+                          folder / "run.json", "--trace", folder / "t.safetensors", "--quiet"});
     INFO(Told(run));
     REQUIRE(run.exit_code == 0);
     CHECK(ReadSamples(folder / "o.wav").size() == recorded + tail);

@@ -25,11 +25,11 @@ void CheckGolden(const std::string& voice, const std::string& key) {
   CAPTURE(key);
   const Folder folder;
   const std::string prompt = ReadJson(GoldenFile("prompt.json")).at("text_prompt");
-  const RunResult run = Offline(
-      Tiny(GoldenFile("user.wav")) +
-      Arguments{"--voice-prompt", GoldenFile(voice), "--text-prompt", prompt, "--greedy", "--dtype",
-                "f32", "--trace", folder / "t.safetensors", "--output-wav", folder / "o.wav",
-                "--output-text", folder / "o.json"});
+  const RunResult run =
+      Offline(Tiny(GoldenFile("user.wav")) +
+              Arguments{"--voice-prompt", GoldenFile(voice), "--text-prompt", prompt, "--greedy",
+                        "--dtype", "f32", "--trace", folder / "t.safetensors", "--output-wav",
+                        folder / "o.wav", "--output-text", folder / "o.json"});
   INFO(Told(run));
   REQUIRE(run.exit_code == 0);
 

@@ -42,17 +42,16 @@ RunResult Offline(const Arguments& arguments, RunOptions options) {
     options.environment.emplace(name, std::nullopt);
   }
   options.environment.emplace("PPX_DEVICE", "cpu");
+  // Threads that wait for each other actively take the processor from the tests running beside.
+  options.environment.emplace("OMP_WAIT_POLICY", "PASSIVE");
   // For builds with sanitizers; a table of used suppressions would be taken for messages.
   options.environment.emplace("ASAN_OPTIONS", "detect_container_overflow=0");
-  options.environment.emplace(
-      "LSAN_OPTIONS",
-      "suppressions=" PPX_SOURCE_DIR "/tests/support/lsan.supp:print_suppressions=0");
+  options.environment.emplace("LSAN_OPTIONS", "suppressions=" PPX_SOURCE_DIR
+                                              "/tests/support/lsan.supp:print_suppressions=0");
   return RunProgram(Arguments{PPX_OFFLINE} + arguments, options);
 }
 
-Arguments Tiny(const std::string& input) {
-  return {"--model", TinyFolder(), "--input-wav", input};
-}
+Arguments Tiny(const std::string& input) { return {"--model", TinyFolder(), "--input-wav", input}; }
 
 std::string ReadBytes(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -27,12 +27,12 @@ TEST_CASE("all formats of the transcript") {
   const size_t samples = 40 * kFrame;
   const double duration_s = static_cast<double>(samples) / 24000;
   WriteRecording(folder / "in.wav", Noise(samples));
-  const RunResult run = Offline(
-      Tiny(folder / "in.wav") +
-      Arguments{"--output-wav", folder / "o.wav", "--output-words", folder / "w.json",
-                "--output-srt", folder / "o.srt", "--output-vtt", folder / "o.vtt", "--output-ctm",
-                folder / "o.ctm", "--output-textgrid", folder / "o.TextGrid", "--output-text",
-                folder / "o.json"});
+  const RunResult run =
+      Offline(Tiny(folder / "in.wav") +
+              Arguments{"--output-wav", folder / "o.wav", "--output-words", folder / "w.json",
+                        "--output-srt", folder / "o.srt", "--output-vtt", folder / "o.vtt",
+                        "--output-ctm", folder / "o.ctm", "--output-textgrid",
+                        folder / "o.TextGrid", "--output-text", folder / "o.json"});
   INFO(Told(run));
   REQUIRE(run.exit_code == 0);
 
@@ -98,8 +98,8 @@ TEST_CASE("one folder for everything, made if need be") {
   const Folder folder;
   WriteRecording(folder / "in.wav", Noise(4000));
   const std::string out = folder / "a/b";
-  const RunResult run =
-      Offline(Tiny(folder / "in.wav") + Arguments{"--output-dir", out, "--output-text", folder / "t.json"});
+  const RunResult run = Offline(Tiny(folder / "in.wav") +
+                                Arguments{"--output-dir", out, "--output-text", folder / "t.json"});
   INFO(Told(run));
   REQUIRE(run.exit_code == 0);
   for (const char* name : {"output.wav", "output.json", "stereo.wav", "run.json"}) {
@@ -137,9 +137,9 @@ TEST_CASE("--json prints the record and nothing else") {
 TEST_CASE("warnings are kept in the record") {
   const Folder folder;
   WriteRecording(folder / "in.wav", Noise(4000));
-  const RunResult run = Offline(Tiny(folder / "in.wav") +
-                                Arguments{"--json", "--output-wav", folder / "o.wav", "--sample-format",
-                                          "float32"});
+  const RunResult run =
+      Offline(Tiny(folder / "in.wav") +
+              Arguments{"--json", "--output-wav", folder / "o.wav", "--sample-format", "float32"});
   INFO(Told(run));
   REQUIRE(run.exit_code == 0);
   CHECK(run.err == "warning: no --voice-prompt: the agent's voice is left to the model\n");
@@ -154,8 +154,8 @@ TEST_CASE("outputs to standard output and to what links point at") {
   WriteBytes(folder / "old.wav", "old");
   fs::create_symlink(folder / "old.wav", folder / "link.wav");
   const RunResult run =
-      Offline(Tiny(folder / "in.wav") + Arguments{"--output-wav", folder / "link.wav", "--output-text",
-                                                  "/dev/stdout", "--quiet"});
+      Offline(Tiny(folder / "in.wav") + Arguments{"--output-wav", folder / "link.wav",
+                                                  "--output-text", "/dev/stdout", "--quiet"});
   INFO(Told(run));
   REQUIRE(run.exit_code == 0);
   CHECK(nlohmann::json::parse(run.out).size() == 3);
@@ -169,8 +169,8 @@ TEST_CASE("a persona gives role, voice and sampling") {
   WriteBytes(folder / "p.yaml",
              "text_prompt: You are kind.\nvoice: FLITE0\ntemp_audio: 0.5\ntopk_text: 11\n");
   const RunResult run = Offline(Tiny(folder / "in.wav") +
-                                Arguments{"--persona", folder / "p.yaml", "--topk-text", "12", "--json",
-                                          "--output-wav", folder / "o.wav"});
+                                Arguments{"--persona", folder / "p.yaml", "--topk-text", "12",
+                                          "--json", "--output-wav", folder / "o.wav"});
   INFO(Told(run));
   REQUIRE(run.exit_code == 0);
   const auto options = nlohmann::json::parse(run.out).at("options");

@@ -9,25 +9,28 @@ namespace {
 
 constexpr size_t kSamples = 70 * 1920 + 5;  // more frames than any window below
 
-void MakeCheckpoint(const std::string& folder, const std::string& config, const Arguments& more = {}) {
+void MakeCheckpoint(const std::string& folder, const std::string& config,
+                    const Arguments& more = {}) {
   RunOptions options;
   options.environment["LD_PRELOAD"] = std::nullopt;
-  const RunResult made = RunProgram(
-      Arguments{PPX_SOURCE_DIR "/scripts/make-random-checkpoint", "--config", config, "--out", folder} + more,
-      options);
+  const RunResult made = RunProgram(Arguments{PPX_SOURCE_DIR "/scripts/make-random-checkpoint",
+                                              "--config", config, "--out", folder} +
+                                        more,
+                                    options);
   INFO(Told(made));
   REQUIRE(made.exit_code == 0);
 }
 
 // Runs it with a voice, which it must have encoded itself, and returns the rows of the text.
-nlohmann::json RunCheckpoint(const Folder& folder, const std::string& model, const Arguments& more = {}) {
+nlohmann::json RunCheckpoint(const Folder& folder, const std::string& model,
+                             const Arguments& more = {}) {
   WriteRecording(folder / "in.wav", Noise(kSamples));
-  const RunResult run = Offline(Arguments{"--model", model, "--input-wav", folder / "in.wav", "--seed", "2",
-                                          "--voice-prompt", GoldenFile("voice.wav"), "--text-prompt",
-                                          "You are kind.", "--output-wav", folder / "o.wav",
-                                          "--output-text", folder / "o.json", "--output-record",
-                                          folder / "run.json", "--quiet"} +
-                                more);
+  const RunResult run =
+      Offline(Arguments{"--model", model, "--input-wav", folder / "in.wav", "--seed", "2",
+                        "--voice-prompt", GoldenFile("voice.wav"), "--text-prompt", "You are kind.",
+                        "--output-wav", folder / "o.wav", "--output-text", folder / "o.json",
+                        "--output-record", folder / "run.json", "--quiet"} +
+              more);
   INFO(Told(run));
   REQUIRE(run.exit_code == 0);
   CHECK(ReadSamples(folder / "o.wav").size() == kSamples);
@@ -37,7 +40,8 @@ nlohmann::json RunCheckpoint(const Folder& folder, const std::string& model, con
 }
 
 TEST_CASE("other sizes everywhere") {
-  for (const std::vector<int>& ratios : {std::vector<int>{5, 4, 4, 4, 3}, std::vector<int>{10, 6, 4, 2}}) {
+  for (const std::vector<int>& ratios :
+       {std::vector<int>{5, 4, 4, 4, 3}, std::vector<int>{10, 6, 4, 2}}) {
     CAPTURE(ratios.size());
     const Folder folder;
     auto config = ReadJson(TinyFolder() + "/config.json");

@@ -57,10 +57,11 @@ TEST_CASE("--quiet says nothing, on a terminal neither") {
   WriteRecording(folder / "in.wav", Noise(24000));
   RunOptions terminal;
   terminal.terminal = true;
-  const RunResult run = Offline(Tiny(folder / "in.wav") +
-                                    Arguments{"--voice-prompt", GoldenFile("voice.pt"), "--sample-format",
-                                              "float32", "--output-wav", folder / "o.wav", "--quiet"},
-                                terminal);
+  const RunResult run =
+      Offline(Tiny(folder / "in.wav") + Arguments{"--voice-prompt", GoldenFile("voice.pt"),
+                                                  "--sample-format", "float32", "--output-wav",
+                                                  folder / "o.wav", "--quiet"},
+              terminal);
   INFO(Told(run));
   CHECK(run.exit_code == 0);
   CHECK(run.out.empty());
@@ -78,11 +79,11 @@ TEST_CASE("interrupted: nothing is written") {
     options.terminal = true;
     options.signal_at = "dialogue [";
     options.signal = signal;
-    const RunResult run =
-        Offline(Tiny(inputs / "in.wav") +
-                    Arguments{"--output-wav", folder / "o.wav", "--output-text", folder / "o.json",
-                              "--output-record", folder / "run.json", "--trace", folder / "t.safetensors"},
-                options);
+    const RunResult run = Offline(
+        Tiny(inputs / "in.wav") +
+            Arguments{"--output-wav", folder / "o.wav", "--output-text", folder / "o.json",
+                      "--output-record", folder / "run.json", "--trace", folder / "t.safetensors"},
+        options);
     INFO(Told(run));
     CHECK(!run.timed_out);
     CHECK(run.exit_code == 130);

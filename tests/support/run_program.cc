@@ -127,18 +127,19 @@ RunResult RunProgram(const std::vector<std::string>& command, const RunOptions& 
 
   RunResult result;
   bool signalled = options.signal_at.empty();
-  const auto deadline =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                         std::chrono::duration<double>(options.timeout_s));
+  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                           std::chrono::duration<double>(options.timeout_s));
   while (out.open() || err.open()) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) {
       ::kill(child, SIGKILL);
       result.timed_out = true;
       break;
     }
     std::array<pollfd, 2> polled{{{out.get(), POLLIN, 0}, {err.get(), POLLIN, 0}}};
-    if (::poll(polled.data(), polled.size(), static_cast<int>(left.count())) < 0 && errno != EINTR) {
+    if (::poll(polled.data(), polled.size(), static_cast<int>(left.count())) < 0 &&
+        errno != EINTR) {
       ThrowErrno("poll");
     }
     if (polled[0].revents != 0) Drain(out, result.out);
