@@ -161,7 +161,8 @@ SafetensorsFile::SafetensorsFile(std::string path, void* mapping, size_t size)
 SafetensorsFile::~SafetensorsFile() { munmap(mapping_, size_); }
 
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor =
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not wait
   if (descriptor < 0) Reject(path, "cannot be opened: " + base::ErrnoText(errno));
   struct stat status {};
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {

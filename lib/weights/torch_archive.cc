@@ -75,6 +75,12 @@ class Unpickler {
  public:
   Unpickler(std::span<const std::byte> program, const std::string& name)
       : program_(program), name_(name) {}
+  // A dict may hold itself, through the memo: taken apart here, or nothing would ever free it.
+  ~Unpickler() {
+    for (const ValuePtr& dict : dicts_) std::get<Dict>(dict->data).items.clear();
+  }
+  Unpickler(const Unpickler&) = delete;
+  Unpickler& operator=(const Unpickler&) = delete;
 
   ValuePtr Run() {
     while (true) {
@@ -112,7 +118,10 @@ class Unpickler {
     return line;
   }
 
-  void Push(Value value) { stack_.push_back(std::make_shared<Value>(std::move(value))); }
+  void Push(Value value) {
+    stack_.push_back(std::make_shared<Value>(std::move(value)));
+    if (std::holds_alternative<Dict>(stack_.back()->data)) dicts_.push_back(stack_.back());
+  }
   ValuePtr Pop() {
     if (stack_.empty()) Fail("takes from an empty stack");
     ValuePtr value = stack_.back();
@@ -321,6 +330,7 @@ class Unpickler {
   size_t at_ = 0;
   size_t values_ = 0;
   std::vector<ValuePtr> stack_;
+  std::vector<ValuePtr> dicts_;  // every dict that was made
   std::map<uint64_t, ValuePtr> memo_;
 };
 
@@ -432,7 +442,8 @@ class Archive {
 
 TensorMap ParseTorchPickle(std::span<const std::byte> program, const StorageReader& storage,
                            const std::string& name) {
-  const ValuePtr root = Unpickler(program, name).Run();
+  Unpickler unpickler(program, name);
+  const ValuePtr root = unpickler.Run();
   const Dict* dict = std::get_if<Dict>(&root->data);
   if (dict == nullptr) Reject(name, "no voice prompt: its object is no dict");
   TensorMap tensors;
@@ -466,7 +477,8 @@ TensorMap ParseTorchArchive(std::span<const std::byte> bytes, const std::string&
 }
 
 TensorMap ReadTorchArchive(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor =
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not wait
   if (descriptor < 0) Reject(path, "cannot be opened: " + base::ErrnoText(errno));
   struct stat status {};
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) {

@@ -1,0 +1,17 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "base/error.h"
+#include "weights/torch_archive.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  constexpr size_t kStorageBytes = 256;
+  try {
+    ppx::weights::ParseTorchPickle(
+        std::as_bytes(std::span(data, size)),
+        [](const std::string&) { return std::vector<std::byte>(kStorageBytes); }, "fuzz");
+  } catch (const ppx::base::Error&) {
+    return 0;  // a refusal is an answer
+  }
+  return 0;
+}
