@@ -96,9 +96,10 @@ TEST_CASE("a header that lies is refused with the file's name") {
        "twice"},
       {FileOf(R"({"__metadata__":{"n":1}})", 0), "metadata"},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"}};
-  for (const auto& [file, part] : cases) {
+  for (const auto& refusal : cases) {
+    const auto& part = refusal.second;
     CAPTURE(part);
-    const auto thrown = Refusal(file);
+    const auto thrown = Refusal(refusal.first);
     CHECK(thrown.code == base::ErrorCode::kBadInput);
     CHECK(thrown.Mentions(part));
   }
