@@ -22,8 +22,11 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr uint64_t kLengthBytes = 8;
+constexpr const char* kMetadataKey = "__metadata__";
 constexpr uint64_t kLongestHeader = 100'000'000;  // the format's own limit
 constexpr size_t kMostDimensions = 16;
+// Root, entry, list of sizes: what stands in a list has three levels above it.
+constexpr int kDeepestHeader = 3;
 
 [[noreturn]] void Reject(const std::string& name, const std::string& problem) {
   base::ThrowBadInput(fmt::format("{}: {}", name, problem));
@@ -38,11 +41,14 @@ std::optional<uint64_t> ByteCount(const std::vector<int64_t>& shape, DType dtype
   return bytes;
 }
 
-// JSON that names a key twice is refused: readers would disagree on which one counts.
+// JSON that names a key twice is refused: readers would disagree on which one counts. So is deep
+// nesting, before it takes many times the memory of its text.
 Json ParseHeaderJson(std::string_view text, const std::string& name) {
   std::vector<std::set<std::string>> keys;
   bool duplicate = false;
-  const Json::parser_callback_t watch = [&](int, Json::parse_event_t event, Json& parsed) {
+  const Json::parser_callback_t watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth > kDeepestHeader)
+      Reject(name, "damaged: its safetensors header is nested too deeply");
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key &&
@@ -129,7 +135,7 @@ SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::s
 
   SafetensorsHeader header;
   for (const auto& [key, entry] : json.items()) {
-    if (key == "__metadata__") {
+    if (key == kMetadataKey) {
       if (!entry.is_object()) Reject(name, "damaged: its metadata is no JSON object");
       for (const auto& [field, value] : entry.items()) {
         if (!value.is_string()) Reject(name, "damaged: its metadata is not made of strings");
@@ -201,19 +207,27 @@ void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& t
     return a_size != b_size ? a_size > b_size : a->name < b->name;
   });
   Json header = Json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  if (!metadata.empty()) header[kMetadataKey] = metadata;
   uint64_t offset = 0;
   for (const NamedTensor* tensor : order) {
     const auto bytes = ByteCount(tensor->shape, tensor->dtype);
-    if (!bytes || *bytes != tensor->data.size() || header.contains(tensor->name)) {
+    if (!bytes || *bytes != tensor->data.size()) {
       base::ThrowInternal("a tensor to be written does not fit its shape: " + tensor->name);
+    }
+    if (tensor->name == kMetadataKey || header.contains(tensor->name)) {
+      base::ThrowInternal("a tensor to be written has a name that is taken: " + tensor->name);
     }
     header[tensor->name] = {{"dtype", Name(tensor->dtype)},
                             {"shape", tensor->shape},
                             {"data_offsets", {offset, offset + *bytes}}};
     offset += *bytes;
   }
-  std::string text = header.dump();
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const Json::exception&) {
+    base::ThrowInternal("a name to be written is not UTF-8: " + path);
+  }
   text.append((8 - text.size() % 8) % 8, ' ');
   const auto length = static_cast<uint64_t>(text.size());
 

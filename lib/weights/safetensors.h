@@ -70,7 +70,8 @@ struct NamedTensor {
 };
 
 // Writes beside, syncs and renames. The same tensors give the same bytes: larger types first, then
-// by name, data aligned for its type. Throws base::Error (kResource).
+// by name, data aligned for its type. Throws base::Error: as base::AtomicFile does, and kInternal
+// for tensors that do not fit their shape, names that come twice or are no UTF-8.
 void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 

@@ -7,8 +7,10 @@
 #include <unistd.h>
 #include <zip.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -21,16 +23,20 @@ namespace ppx::weights {
 namespace {
 
 // Voice prompts are a few megabytes; these keep a hostile file from taking the machine.
-constexpr uint64_t kLargestEntry = uint64_t{1} << 30;
+constexpr uint64_t kLargestEntry = uint64_t{1} << 28;    // bytes of one storage
+constexpr uint64_t kLargestTensors = uint64_t{1} << 28;  // bytes of all tensors together
 constexpr size_t kMostValues = 1 << 16;
 constexpr size_t kMostTensors = 32;
+constexpr uint64_t kLongestText = 1024;
+constexpr size_t kMostDimensions = 16;
 
 [[noreturn]] void Reject(const std::string& name, const std::string& problem) {
   base::ThrowBadInput(fmt::format("{}: {}", name, problem));
 }
 
 struct Value;
-using ValuePtr = std::shared_ptr<Value>;
+// The Unpickler owns all values: a program can nest them as deep as it likes, and in cycles.
+using ValuePtr = Value*;
 
 struct None {};
 struct Mark {};
@@ -70,24 +76,20 @@ std::optional<DType> StorageType(const std::string& global) {
   return found == types.end() ? std::nullopt : std::optional(found->second);
 }
 
-// The machine that runs the allowed part of a pickle program.
+// The machine that runs the allowed part of a pickle program. What it builds lives as long as it.
 class Unpickler {
  public:
   Unpickler(std::span<const std::byte> program, const std::string& name)
       : program_(program), name_(name) {}
-  // A dict may hold itself, through the memo: taken apart here, or nothing would ever free it.
-  ~Unpickler() {
-    for (const ValuePtr& dict : dicts_) std::get<Dict>(dict->data).items.clear();
-  }
   Unpickler(const Unpickler&) = delete;
   Unpickler& operator=(const Unpickler&) = delete;
 
-  ValuePtr Run() {
+  const Value* Run() {
     while (true) {
       const uint8_t op = Byte();
       if (op == '.') return Pop();
       Execute(op);
-      if (++values_ > kMostValues || stack_.size() > kMostValues) Fail("is too large");
+      if (++instructions_ > kMostValues) Fail("is too large");
     }
   }
 
@@ -109,18 +111,22 @@ class Unpickler {
     return value;
   }
   std::string Text(uint64_t length) {
+    if (length > kLongestText) Fail("has a text that is too long");
     const auto bytes = Take(length);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
   std::string Line() {
     std::string line;
-    for (char c = static_cast<char>(Byte()); c != '\n'; c = static_cast<char>(Byte())) line += c;
+    for (char c = static_cast<char>(Byte()); c != '\n'; c = static_cast<char>(Byte())) {
+      if (line.size() == kLongestText) Fail("has a text that is too long");
+      line += c;
+    }
     return line;
   }
 
   void Push(Value value) {
-    stack_.push_back(std::make_shared<Value>(std::move(value)));
-    if (std::holds_alternative<Dict>(stack_.back()->data)) dicts_.push_back(stack_.back());
+    values_.push_back(std::move(value));
+    stack_.push_back(&values_.back());
   }
   ValuePtr Pop() {
     if (stack_.empty()) Fail("takes from an empty stack");
@@ -131,12 +137,13 @@ class Unpickler {
   std::vector<ValuePtr> PopToMark() {
     std::vector<ValuePtr> items;
     for (ValuePtr value = Pop(); !std::holds_alternative<Mark>(value->data); value = Pop()) {
-      items.insert(items.begin(), value);
+      items.push_back(value);
     }
+    std::reverse(items.begin(), items.end());
     return items;
   }
   template <typename T>
-  const T& As(const ValuePtr& value, const char* what) const {
+  const T& As(ValuePtr value, const char* what) const {
     const T* typed = std::get_if<T>(&value->data);
     if (typed == nullptr) Fail(std::string("has something else where ") + what + " is expected");
     return *typed;
@@ -153,7 +160,8 @@ class Unpickler {
   }
   void PushTuple(size_t count) {
     Tuple tuple;
-    for (size_t i = 0; i < count; ++i) tuple.items.insert(tuple.items.begin(), Pop());
+    for (size_t i = 0; i < count; ++i) tuple.items.push_back(Pop());
+    std::reverse(tuple.items.begin(), tuple.items.end());
     Push({std::move(tuple)});
   }
   void PushGlobal(const std::string& module, const std::string& attribute) {
@@ -175,7 +183,7 @@ class Unpickler {
 
   // ("storage", StorageType, key, location, elements)
   void PersistentLoad() {
-    const ValuePtr id = Pop();
+    ValuePtr id = Pop();
     const Tuple& tuple = As<Tuple>(id, "a storage");
     if (tuple.items.size() < 5 || As<std::string>(tuple.items[0], "'storage'") != "storage") {
       Fail("names a storage in an unknown way");
@@ -183,22 +191,25 @@ class Unpickler {
     const std::string type = As<Global>(tuple.items[1], "a storage type").name;
     const auto dtype = StorageType(type);
     if (!dtype) Fail("names a storage of type " + type);
-    Push({Storage{*dtype, As<std::string>(tuple.items[2], "a storage key"),
-                  As<int64_t>(tuple.items[4], "a storage size")}});
+    Storage storage{*dtype, As<std::string>(tuple.items[2], "a storage key"),
+                    As<int64_t>(tuple.items[4], "a storage size")};
+    if (storage.elements < 0) Fail("has a storage of an impossible size");
+    Push({std::move(storage)});
   }
 
-  std::vector<int64_t> Sizes(const ValuePtr& value) const {
+  std::vector<int64_t> Sizes(ValuePtr value) const {
     std::vector<int64_t> sizes;
-    for (const ValuePtr& item : As<Tuple>(value, "a shape").items) {
+    for (ValuePtr item : As<Tuple>(value, "a shape").items) {
       sizes.push_back(As<int64_t>(item, "a size"));
-      if (sizes.back() < 0 || sizes.size() > 16) Fail("has a tensor of an impossible shape");
+      if (sizes.back() < 0 || sizes.size() > kMostDimensions)
+        Fail("has a tensor of an impossible shape");
     }
     return sizes;
   }
 
   void Reduce() {
-    const ValuePtr arguments = Pop();
-    const ValuePtr callee = Pop();
+    ValuePtr arguments = Pop();
+    ValuePtr callee = Pop();
     const std::string& function = As<Global>(callee, "a function").name;
     const Tuple& tuple = As<Tuple>(arguments, "arguments");
     if (function == "collections.OrderedDict") {
@@ -300,8 +311,8 @@ class Unpickler {
         break;
       }
       case 0x93: {  // STACK_GLOBAL
-        const ValuePtr attribute = Pop();
-        const ValuePtr module = Pop();
+        ValuePtr attribute = Pop();
+        ValuePtr module = Pop();
         PushGlobal(As<std::string>(module, "a module"), As<std::string>(attribute, "a name"));
         break;
       }
@@ -312,8 +323,8 @@ class Unpickler {
         Reduce();
         break;
       case 's': {
-        const ValuePtr value = Pop();
-        const ValuePtr key = Pop();
+        ValuePtr value = Pop();
+        ValuePtr key = Pop();
         SetItems({key, value});
         break;
       }
@@ -328,15 +339,16 @@ class Unpickler {
   std::span<const std::byte> program_;
   const std::string& name_;
   size_t at_ = 0;
-  size_t values_ = 0;
+  size_t instructions_ = 0;
+  std::deque<Value> values_;  // of all that was ever pushed; a deque, so that they stay in place
   std::vector<ValuePtr> stack_;
-  std::vector<ValuePtr> dicts_;  // every dict that was made
   std::map<uint64_t, ValuePtr> memo_;
 };
 
-// Copies a strided view of a storage into row-major order, every access checked beforehand.
+// Copies a strided view of a storage into row-major order, every access checked beforehand. Strides
+// of 0 make a tensor larger than its storage, so it may have `most_bytes` only.
 OwnedTensor Materialise(const Tensor& tensor, const std::vector<std::byte>& storage,
-                        const std::string& name) {
+                        uint64_t most_bytes, const std::string& name) {
   const size_t size = SizeOf(tensor.storage.dtype);
   OwnedTensor owned{tensor.storage.dtype, tensor.shape, {}};
   int64_t count = 1;
@@ -349,10 +361,17 @@ OwnedTensor Materialise(const Tensor& tensor, const std::vector<std::byte>& stor
                                        &reach);
     overflow |= __builtin_add_overflow(last, reach, &last);
   }
-  const auto elements = static_cast<int64_t>(storage.size() / size);
-  if (overflow || (count > 0 && last >= elements) ||
-      static_cast<uint64_t>(count) > kLargestEntry / size) {
+  if (static_cast<uint64_t>(tensor.storage.elements) > storage.size() / size) {
+    Reject(name,
+           fmt::format("damaged: storage '{}' is cut short: it has {} bytes, {} elements of {} "
+                       "bytes are announced",
+                       tensor.storage.key, storage.size(), tensor.storage.elements, size));
+  }
+  if (overflow || (count > 0 && last >= tensor.storage.elements)) {
     Reject(name, "damaged: a tensor reaches beyond its storage");
+  }
+  if (static_cast<uint64_t>(count) > most_bytes / size) {
+    Reject(name, "no voice prompt: its tensors are too large");
   }
   owned.data.resize(static_cast<size_t>(count) * size);
   std::vector<int64_t> index(tensor.shape.size(), 0);
@@ -423,11 +442,8 @@ class Archive {
       bytes.resize(have + kPiece);
       const zip_int64_t got = zip_fread(entry.get(), bytes.data() + have, kPiece);
       bytes.resize(have + static_cast<size_t>(std::max<zip_int64_t>(got, 0)));
-      if (got <= 0 || bytes.size() > status.size) {
-        if (got < 0) break;
-        if (got == 0 && bytes.size() == status.size) return bytes;
-        break;
-      }
+      if (got == 0 && bytes.size() == status.size) return bytes;
+      if (got <= 0 || bytes.size() > status.size) break;
     }
     Reject(name_, "damaged: '" + path + "' cannot be unpacked");
   }
@@ -443,17 +459,21 @@ class Archive {
 TensorMap ParseTorchPickle(std::span<const std::byte> program, const StorageReader& storage,
                            const std::string& name) {
   Unpickler unpickler(program, name);
-  const ValuePtr root = unpickler.Run();
+  const Value* root = unpickler.Run();
   const Dict* dict = std::get_if<Dict>(&root->data);
   if (dict == nullptr) Reject(name, "no voice prompt: its object is no dict");
   TensorMap tensors;
+  uint64_t bytes_left = kLargestTensors;
   for (const auto& [key, value] : dict->items) {
     const auto* text = std::get_if<std::string>(&key->data);
     const auto* tensor = std::get_if<Tensor>(&value->data);
     if (text == nullptr || tensor == nullptr || tensors.size() >= kMostTensors) {
       Reject(name, "no voice prompt: its dict holds something else than a few named tensors");
     }
-    tensors[*text] = Materialise(*tensor, storage(tensor->storage.key), name);
+    if (tensors.contains(*text)) Reject(name, "damaged: its dict has a name twice");
+    OwnedTensor owned = Materialise(*tensor, storage(tensor->storage.key), bytes_left, name);
+    bytes_left -= owned.data.size();
+    tensors[*text] = std::move(owned);
   }
   return tensors;
 }
@@ -466,6 +486,7 @@ TensorMap ParseTorchArchive(std::span<const std::byte> bytes, const std::string&
     Reject(name, "was saved on a big-endian machine; save it again on a little-endian one");
   }
   const auto program = archive.Read("data.pkl");
+  if (!program) Reject(name, "no torch.save archive: its data.pkl cannot be found");
   return ParseTorchPickle(
       *program,
       [&](const std::string& key) {

@@ -3,7 +3,8 @@
 // A torch.save file is a zip archive: NAME/data.pkl, a pickle program that builds the object, and
 // NAME/data/KEY, the raw bytes of its storages. Pickle can call any function; this reader knows
 // only what a dict of tensors needs (storages, _rebuild_tensor_v2, OrderedDict) and refuses the
-// rest by name.
+// rest by name. Tensors of more than 256 MiB, together or by their storages, are refused too: voice
+// prompts are far smaller.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +37,7 @@ TensorMap ParseTorchArchive(std::span<const std::byte> archive, const std::strin
 // The bytes of the storage with that key.
 using StorageReader = std::function<std::vector<std::byte>(const std::string& key)>;
 
-// The pickle program alone.
+// The pickle program alone. `storage` is called once for every tensor, also where two share one.
 TensorMap ParseTorchPickle(std::span<const std::byte> program, const StorageReader& storage,
                            const std::string& name);
 

@@ -93,8 +93,7 @@ TEST_CASE("a voice saved by torch") {
   std::memcpy(tokens.data(), cache.data.data(), cache.data.size());
   // Rows 1 to 8 of the ring are the last four codes of the voice; all streams but the first are one
   // frame late, so one place further around the ring.
-  const auto golden =
-      SafetensorsFile::Open(PPX_SOURCE_DIR "/tests/golden/tiny/golden.safetensors");
+  const auto golden = SafetensorsFile::Open(PPX_SOURCE_DIR "/tests/golden/tiny/golden.safetensors");
   const TensorView* view = golden->Find("voice.codes");
   REQUIRE(view != nullptr);
   REQUIRE(view->shape == std::vector<int64_t>{8, 20});
