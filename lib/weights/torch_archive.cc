@@ -313,7 +313,8 @@ class Unpickler {
       case 0x93: {  // STACK_GLOBAL
         ValuePtr attribute = Pop();
         ValuePtr module = Pop();
-        PushGlobal(As<std::string>(module, "a module"), As<std::string>(attribute, "a name"));
+        const std::string& module_name = As<std::string>(module, "a module");
+        PushGlobal(module_name, As<std::string>(attribute, "a name"));
         break;
       }
       case 'Q':
