@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,13 @@ struct TimedWord {
   std::string text;  // UTF-8, with the leading space of its first piece if it had one
   double start_s = 0;
   double end_s = 0;  // never before start_s
+};
+
+// A word of a transcript that somebody else wrote: its times may be missing or out of order.
+struct Chunk {
+  std::string text;
+  std::optional<double> start_s;
+  std::optional<double> end_s;
 };
 
 // A stretch of speech.

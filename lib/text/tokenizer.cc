@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "text/small_file.h"
+#include "base/small_file.h"
 
 namespace ppx::text {
 namespace {
@@ -24,7 +24,7 @@ struct Tokenizer::Model {
 Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
 
 Tokenizer Tokenizer::Load(const std::string& path) {
-  return Parse(ReadSmallFile(path, kMaxModelBytes, "a SentencePiece model (tokenizer_spm_*.model)"),
+  return Parse(base::ReadSmallFile(path, kMaxModelBytes, "a SentencePiece model (tokenizer_spm_*.model)"),
                path);
 }
 
