@@ -62,7 +62,7 @@ MimiDecoder::MimiDecoder(const MimiConfig& config, int levels, nn::WeightLoader&
                     : std::make_unique<nn::StreamingTransposedConv>(
                           nn::ConvSpec{.in_channels = config.seanet.dimension,
                                        .out_channels = config.seanet.dimension,
-                                       .kernel = 2 * config.steps_per_frame(),
+                                       .kernel = int64_t{2} * config.steps_per_frame(),
                                        .stride = config.steps_per_frame(),
                                        .groups = config.seanet.dimension,
                                        .bias = false},

@@ -55,7 +55,7 @@ SeanetEncoder::SeanetEncoder(const SeanetConfig& config, nn::WeightLoader& loade
     stages_.push_back(
         {std::move(blocks), nn::StreamingConv({.in_channels = channels,
                                                .out_channels = 2 * channels,
-                                               .kernel = 2 * *ratio,
+                                               .kernel = int64_t{2} * *ratio,
                                                .stride = *ratio},
                                               ConvName("encoder", index++), loader, layout)});
     channels *= 2;
@@ -89,7 +89,7 @@ SeanetDecoder::SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loade
     ++index;  // ELU
     nn::StreamingTransposedConv up({.in_channels = channels,
                                     .out_channels = channels / 2,
-                                    .kernel = 2 * ratio,
+                                    .kernel = int64_t{2} * ratio,
                                     .stride = ratio},
                                    fmt::format("decoder.model.{}.convtr.convtr", index++), loader,
                                    layout);

@@ -30,7 +30,8 @@ DepthTransformer::DepthTransformer(const LmConfig& config, int steps, nn::Weight
     const std::string name = fmt::format("depformer.layers.{}", i);
     norm1_.push_back(loader.TakeFloat(name + ".norm1.alpha", {1, 1, dim}).view({dim}));
     norm2_.push_back(loader.TakeFloat(name + ".norm2.alpha", {1, 1, dim}).view({dim}));
-    in_proj.push_back(loader.TakeRaw(name + ".self_attn.in_proj_weight", {stored * 3 * dim, dim}));
+    in_proj.push_back(
+        loader.TakeRaw(name + ".self_attn.in_proj_weight", {int64_t{stored} * 3 * dim, dim}));
     out_proj.push_back(loader.TakeRaw(name + ".self_attn.out_proj.weight", {stored * dim, dim}));
   }
   for (int k = 0; k < steps; ++k) {
@@ -49,11 +50,11 @@ DepthTransformer::DepthTransformer(const LmConfig& config, int steps, nn::Weight
     for (int i = 0; i < config.depformer_num_layers; ++i) {
       const auto layer = static_cast<size_t>(i);
       const std::string gating = fmt::format("depformer.layers.{}.gating.{}", i, from);
-      step.layers.push_back(
-          {.in_proj = loader.Place(in_proj[layer].narrow(0, from * 3 * dim, 3 * dim)),
-           .out_proj = loader.Place(out_proj[layer].narrow(0, from * dim, dim)),
-           .mlp_in = loader.Take(gating + ".linear_in.weight", {2 * hidden, dim}),
-           .mlp_out = loader.Take(gating + ".linear_out.weight", {dim, hidden})});
+      step.layers.push_back({.in_proj = loader.Place(in_proj[layer].narrow(
+                                 0, int64_t{from} * 3 * dim, int64_t{3} * dim)),
+                             .out_proj = loader.Place(out_proj[layer].narrow(0, from * dim, dim)),
+                             .mlp_in = loader.Take(gating + ".linear_in.weight", {2 * hidden, dim}),
+                             .mlp_out = loader.Take(gating + ".linear_out.weight", {dim, hidden})});
     }
     steps_.push_back(std::move(step));
   }

@@ -120,7 +120,7 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
     outputs.push_back(at::matmul(weights, slot_values.to(at::kFloat)).to(qkv.scalar_type()));
   }
   const at::Tensor all = outputs.size() == 1 ? outputs[0] : at::cat(outputs, 2);  // [n, H, T, D]
-  return all.transpose(1, 2).reshape({rows, steps, spec.num_heads * spec.head_dim});
+  return all.transpose(1, 2).reshape({rows, steps, int64_t{spec.num_heads} * spec.head_dim});
 }
 
 void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, const SlotIds& slots,

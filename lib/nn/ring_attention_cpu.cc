@@ -212,7 +212,7 @@ at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv
   CheckRingFits(spec, qkv.size(1), slots, offsets);
   const at::Tensor packed = qkv.contiguous();
   at::Tensor output =
-      at::empty({qkv.size(0), qkv.size(1), spec.num_heads * spec.head_dim}, qkv.options());
+      at::empty({qkv.size(0), qkv.size(1), int64_t{spec.num_heads} * spec.head_dim}, qkv.options());
   if (qkv.scalar_type() == at::kFloat) {
     Attend<float>(spec, packed, keys, values, slots, offsets, inverse_frequencies, output);
   } else if (qkv.scalar_type() == at::kBFloat16) {
