@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
+#include "support/expect_error.h"
 
 namespace ppx::audio {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "audio/wav_reader.h"
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
-#include "unit/base/temp_dir.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
 
 namespace ppx::audio {
 namespace {

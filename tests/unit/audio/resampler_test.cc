@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
+#include "support/expect_error.h"
 
 namespace ppx::audio {
 namespace {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
-#include "unit/base/temp_dir.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
 
 // libsndfile 1.2.0 keeps what libvorbis allocated when it refuses a damaged Ogg file.
 extern "C" const char* __lsan_default_suppressions();

@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
-#include "unit/base/temp_dir.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
 
 namespace ppx::base {
 namespace {

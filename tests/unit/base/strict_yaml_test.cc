@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
+#include "support/expect_error.h"
 
 namespace ppx::base {
 namespace {

@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
-#include "unit/base/temp_dir.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
 
 namespace ppx::weights {
 namespace {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
-#include "unit/base/temp_dir.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
 #include "unit/weights/pickle_code.h"
 #include "weights/safetensors.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "support/doctest.h"
-#include "unit/base/expect_error.h"
+#include "support/expect_error.h"
 #include "unit/weights/pickle_code.h"
 #include "weights/torch_archive.h"
 

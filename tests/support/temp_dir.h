@@ -1,4 +1,4 @@
-// tests/unit/base/temp_dir.h: a folder that lives as long as a test case, and whole-file access.
+// tests/support/temp_dir.h: a folder that lives as long as a test case, and whole-file access.
 #pragma once
 
 #include <unistd.h>

@@ -1,4 +1,4 @@
-// tests/unit/base/expect_error.h: what a call throws, as a value to check.
+// tests/support/expect_error.h: what a call throws, as a value to check.
 #pragma once
 
 #include <optional>
