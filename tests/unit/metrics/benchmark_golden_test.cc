@@ -44,7 +44,7 @@ std::vector<base::Segment> Pairs(const Json& json) {
 // 1e-9 for arithmetic, 1e-6 for the Jensen-Shannon distance.
 void CheckValue(const Scored& ours, const Json& wanted, double tolerance) {
   REQUIRE(ours.value.has_value() == !wanted.is_null());
-  CHECK((ours.status == kOk) == !wanted.is_null());
+  CHECK((ours.status == kStatusOk) == !wanted.is_null());
   if (ours.value) CHECK(std::abs(*ours.value - wanted.get<double>()) <= tolerance);
 }
 

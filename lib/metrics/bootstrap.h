@@ -1,0 +1,28 @@
+// lib/metrics/bootstrap.h: confidence intervals of a mean by resampling.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace ppx::metrics {
+
+// Closed: low <= high.
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
+struct BootstrapOptions {
+  int resamples = 10'000;
+  double confidence = 0.95;
+  uint64_t seed = 1;  // the same values, in any order, and the same seed give the same interval
+};
+
+// Bias-corrected and accelerated interval of the mean (Efron 1987, "Better bootstrap confidence
+// intervals"; acceleration by the jackknife). No value for fewer than two values. Where all values
+// are equal the interval is that point.
+std::optional<Interval> BcaIntervalOfMean(std::span<const double> values,
+                                          const BootstrapOptions& options = {});
+
+}  // namespace ppx::metrics
