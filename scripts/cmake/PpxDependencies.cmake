@@ -82,6 +82,12 @@ if(PPX_HAVE_CUDA AND NOT TARGET c10_cuda)
   set(PPX_HAVE_CUDA OFF)
 endif()
 
+# Silero's voice activity detector, for tests; programs look for it when they run.
+set(PPX_SILERO_VAD ${ppx_cache}/silero-vad-6.2.1/silero_vad.jit)
+if(NOT EXISTS ${PPX_SILERO_VAD})
+  message(FATAL_ERROR "silero_vad.jit was not found. ${ppx_setup_hint}")
+endif()
+
 # SentencePiece, static and with hidden symbols (scripts/setup builds it so): the distribution's
 # shared library and LibTorch each export their own copy of protobuf, and the program that loads
 # both crashes before main.
