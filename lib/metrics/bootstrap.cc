@@ -13,12 +13,6 @@
 namespace ppx::metrics {
 namespace {
 
-double Sum(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum;
-}
-
 std::vector<double> ResampledMeans(const std::vector<double>& values,
                                    const BootstrapOptions& options) {
   boost::random::mt19937_64 generator(options.seed);
@@ -34,19 +28,18 @@ std::vector<double> ResampledMeans(const std::vector<double>& values,
   return means;
 }
 
-// Skewness of the jackknife's means over 6.
-double Acceleration(const std::vector<double>& values) {
-  const auto n = static_cast<double>(values.size());
-  const double sum = Sum(values);
-  const double mean = sum / n;
+// Skewness of the jackknife over 6. How far the mean falls without a value is that value's deviation
+// over n - 1, and the ratio does not change with a positive factor.
+double Acceleration(const std::vector<double>& values, double mean) {
   double cubes = 0;
   double squares = 0;
   for (const double value : values) {
-    const double deviation = mean - (sum - value) / (n - 1);
+    const double deviation = value - mean;
     squares += deviation * deviation;
     cubes += deviation * deviation * deviation;
   }
-  return squares > 0 ? cubes / (6 * std::pow(squares, 1.5)) : 0;
+  const double scale = std::pow(squares, 1.5);
+  return scale > 0 ? cubes / (6 * scale) : 0;
 }
 
 }  // namespace
@@ -56,22 +49,26 @@ std::optional<Interval> BcaIntervalOfMean(std::span<const double> values,
   if (options.resamples < 1 || !(options.confidence > 0 && options.confidence < 1)) {
     base::ThrowInternal("a bootstrap without resamples or with an impossible confidence");
   }
+  if (values.empty()) return std::nullopt;
+  const double mean = Mean(values);  // fails for what cannot be sorted
   if (values.size() < 2) return std::nullopt;
   std::vector<double> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
-  const double mean = Mean(sorted);
   if (sorted.front() == sorted.back()) return Interval{mean, mean};
   const std::vector<double> means = ResampledMeans(sorted, options);
 
-  // Resamples below the mean, those equal to it half: a discrete statistic has ties.
-  const auto below = std::lower_bound(means.begin(), means.end(), mean) - means.begin();
-  const auto not_above = std::upper_bound(means.begin(), means.end(), mean) - means.begin();
+  // Resamples below the mean, those equal to it half: a discrete statistic has ties. Equal sums in
+  // another order of additions differ in their last bits.
+  constexpr double kEqual = 1e-12;
+  const double near = kEqual * std::max(std::abs(sorted.front()), std::abs(sorted.back()));
+  const auto below = std::lower_bound(means.begin(), means.end(), mean - near) - means.begin();
+  const auto not_above = std::upper_bound(means.begin(), means.end(), mean + near) - means.begin();
   const auto count = static_cast<double>(means.size());
   const double share =
       std::clamp(static_cast<double>(below + not_above) / 2 / count, 0.5 / count, 1 - 0.5 / count);
   const boost::math::normal normal;
   const double bias = boost::math::quantile(normal, share);
-  const double acceleration = Acceleration(sorted);
+  const double acceleration = Acceleration(sorted, mean);
   const auto end = [&](double tail) {
     const double z = bias + boost::math::quantile(normal, tail);
     const double adjusted = boost::math::cdf(normal, bias + z / (1 - acceleration * z));

@@ -21,7 +21,8 @@ struct BootstrapOptions {
 
 // Bias-corrected and accelerated interval of the mean (Efron 1987, "Better bootstrap confidence
 // intervals"; acceleration by the jackknife). No value for fewer than two values. Where all values
-// are equal the interval is that point.
+// are equal the interval is that point. Throws base::Error (kInternal) for a value that is not
+// finite, for no resamples, and for a confidence outside (0, 1).
 std::optional<Interval> BcaIntervalOfMean(std::span<const double> values,
                                           const BootstrapOptions& options = {});
 

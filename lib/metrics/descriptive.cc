@@ -19,10 +19,12 @@ std::vector<double> Sorted(std::span<const double> values, size_t at_least) {
   return sorted;
 }
 
+// Never outside the values, where rounding would put it: equal values have exactly that mean, and
+// no deviation.
 double MeanOfSorted(const std::vector<double>& sorted) {
   double sum = 0;
   for (const double value : sorted) sum += value;
-  return sum / static_cast<double>(sorted.size());
+  return std::clamp(sum / static_cast<double>(sorted.size()), sorted.front(), sorted.back());
 }
 
 // Sum of squared deviations, the deviations from a mean that was rounded once.

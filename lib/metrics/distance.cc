@@ -25,6 +25,9 @@ double RelativeEntropy(double p, double middle) { return p > 0 ? p * std::log(p 
 
 std::vector<double> Sorted(std::span<const double> values) {
   if (values.empty()) base::ThrowInternal("a distance to no values");
+  for (const double value : values) {
+    if (!std::isfinite(value)) base::ThrowInternal("a distance to a value that is not finite");
+  }
   std::vector<double> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
   return sorted;

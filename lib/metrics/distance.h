@@ -12,8 +12,8 @@ namespace ppx::metrics {
 double JensenShannonDistance(std::span<const double> p, std::span<const double> q);
 
 // Wasserstein-1 (earth mover's) distance of two samples: the area between their empirical
-// distribution functions, in the unit of the values. The lists may differ in length; neither may be
-// empty.
+// distribution functions, in the unit of the values. The lists may differ in length. Throws
+// base::Error (kInternal) for an empty list and for a value that is not finite.
 double WassersteinDistance(std::span<const double> a, std::span<const double> b);
 
 }  // namespace ppx::metrics

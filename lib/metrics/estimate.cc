@@ -1,7 +1,6 @@
 #include "metrics/estimate.h"
 
-#include <cmath>
-
+#include "base/error.h"
 #include "metrics/descriptive.h"
 #include "metrics/proportion.h"
 
@@ -33,11 +32,15 @@ Estimate EstimateMean(std::span<const double> values, const BootstrapOptions& op
 Estimate EstimateRate(std::span<const double> values, double confidence) {
   Estimate estimate = Described(values);
   if (values.empty()) return estimate;
+  int64_t successes = 0;
+  for (const double value : values) {
+    if (value != 0 && value != 1) base::ThrowInternal("a rate of values other than 0 and 1");
+    if (value == 1) ++successes;
+  }
   // The median of a yes or no says nothing that the rate does not.
   estimate.median.reset();
   estimate.p90.reset();
-  const double successes = std::round(*estimate.value * static_cast<double>(values.size()));
-  estimate.interval = ClopperPearson(static_cast<int64_t>(successes), estimate.n, confidence);
+  estimate.interval = ClopperPearson(successes, estimate.n, confidence);
   estimate.interval_method = "clopper-pearson";
   return estimate;
 }

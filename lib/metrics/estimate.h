@@ -26,7 +26,8 @@ struct Estimate {
 
 // A mean with its bootstrap interval.
 Estimate EstimateMean(std::span<const double> values, const BootstrapOptions& options);
-// A mean of values that are 0 or 1, with its exact interval.
+// A mean of values that are 0 or 1, with its exact interval; no median and no p90. Throws
+// base::Error (kInternal) for another value.
 Estimate EstimateRate(std::span<const double> values, double confidence);
 
 }  // namespace ppx::metrics

@@ -3,9 +3,14 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/error.h"
+
 namespace ppx::metrics {
 
 std::vector<double> HolmAdjust(std::span<const double> p_values) {
+  for (const double p : p_values) {
+    if (!(p >= 0 && p <= 1)) base::ThrowInternal("a p value outside 0 to 1");
+  }
   std::vector<size_t> order(p_values.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),

@@ -5,7 +5,6 @@
 #include <boost/math/distributions/students_t.hpp>
 #include <boost/random/mersenne_twister.hpp>
 #include <cmath>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -17,44 +16,53 @@ namespace {
 
 constexpr size_t kMostEnumerated = 16;
 
+void CheckFinite(std::span<const double> differences) {
+  for (const double d : differences) {
+    if (!std::isfinite(d)) base::ThrowInternal("a difference that is not finite");
+  }
+}
+
+// Of the differences that are not 0.
 std::vector<double> SortedMagnitudes(std::span<const double> differences) {
   std::vector<double> magnitudes;
   for (const double d : differences) {
-    if (!std::isfinite(d)) base::ThrowInternal("a difference that is not finite");
     if (d != 0) magnitudes.push_back(std::abs(d));
   }
   std::sort(magnitudes.begin(), magnitudes.end());
   return magnitudes;
 }
 
-// Keeps the differences that the rule does not call outliers.
+std::vector<double> WithoutOutliersByMad(std::vector<double> differences) {
+  constexpr double kDeviations = 3.5;
+  constexpr double kToSd = 1.4826;  // of a normal distribution
+  const double median = Median(differences);
+  const double mad = MedianAbsoluteDeviation(differences);
+  if (mad == 0) return differences;
+  std::erase_if(differences,
+                [&](double d) { return std::abs(d - median) > kDeviations * kToSd * mad; });
+  return differences;
+}
+
+std::vector<double> WithoutOutliersByIqr(std::vector<double> differences) {
+  constexpr double kFences = 1.5;
+  const double q1 = Quantile(differences, 0.25);
+  const double q3 = Quantile(differences, 0.75);
+  const double low = q1 - kFences * (q3 - q1);
+  const double high = q3 + kFences * (q3 - q1);
+  std::erase_if(differences, [&](double d) { return d < low || d > high; });
+  return differences;
+}
+
 std::vector<double> WithoutOutliers(const std::vector<double>& differences, OutlierRule rule) {
-  double low = -std::numeric_limits<double>::infinity();
-  double high = std::numeric_limits<double>::infinity();
-  if (rule == OutlierRule::kMad) {
-    constexpr double kDeviations = 3.5;
-    constexpr double kToSd = 1.4826;
-    const double mad = MedianAbsoluteDeviation(differences);
-    if (mad > 0) {
-      const double median = Median(differences);
-      std::vector<double> kept;
-      for (const double d : differences) {
-        if (std::abs(d - median) <= kDeviations * kToSd * mad) kept.push_back(d);
-      }
-      return kept;
-    }
-  } else if (rule == OutlierRule::kIqr) {
-    constexpr double kFences = 1.5;
-    const double q1 = Quantile(differences, 0.25);
-    const double q3 = Quantile(differences, 0.75);
-    low = q1 - kFences * (q3 - q1);
-    high = q3 + kFences * (q3 - q1);
+  switch (rule) {
+    case OutlierRule::kMad:
+      return WithoutOutliersByMad(differences);
+    case OutlierRule::kIqr:
+      return WithoutOutliersByIqr(differences);
+    case OutlierRule::kNone:
+      break;
   }
-  std::vector<double> kept;
-  for (const double d : differences) {
-    if (d >= low && d <= high) kept.push_back(d);
-  }
-  return kept;
+  return differences;
 }
 
 }  // namespace
@@ -68,6 +76,7 @@ double McNemarExact(int64_t only_first, int64_t only_second) {
 }
 
 double SignTest(std::span<const double> differences) {
+  CheckFinite(differences);
   const auto up =
       std::count_if(differences.begin(), differences.end(), [](double d) { return d > 0; });
   const auto down =
@@ -78,6 +87,7 @@ double SignTest(std::span<const double> differences) {
 PermutationResult PairedPermutation(std::span<const double> differences, int resamples,
                                     uint64_t seed) {
   if (resamples < 1) base::ThrowInternal("a permutation test without permutations");
+  CheckFinite(differences);
   const std::vector<double> magnitudes = SortedMagnitudes(differences);
   if (magnitudes.empty()) return {};
   std::vector<double> sorted(differences.begin(), differences.end());
@@ -133,6 +143,7 @@ std::optional<PairedTTest> PairedT(std::span<const std::optional<double>> before
   for (size_t i = 0; i < before.size(); ++i) {
     if (before[i] && after[i]) differences.push_back(*after[i] - *before[i]);
   }
+  CheckFinite(differences);
   if (differences.size() < 2) return std::nullopt;
   const std::vector<double> kept = WithoutOutliers(differences, rule);
   if (kept.size() < 2) return std::nullopt;

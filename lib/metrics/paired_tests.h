@@ -1,5 +1,6 @@
 // lib/metrics/paired_tests.h: two runs on the same samples, or two measurements of the same sample.
-// All p values are two-sided.
+// All p values are two-sided. The order of the samples does not change any result. Every function
+// throws base::Error (kInternal) for a negative count and for a difference that is not finite.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +20,11 @@ double McNemarExact(int64_t only_first, int64_t only_second);
 // Exact sign test of the differences; zeros are left out. The same arithmetic as McNemarExact.
 double SignTest(std::span<const double> differences);
 
-// Permutation test of the mean difference against sign flips. All 2^n sign patterns for n <= 16
-// (method "exact"), else `resamples` random ones with +1 in numerator and denominator (Phipson and
-// Smyth 2010). Sums within 1e-12 relative of the observed one count as equal to it. The order of
-// the differences does not matter. 1 for no differences.
+// Permutation test of the mean difference against sign flips. All 2^n sign patterns where at most
+// 16 differences are not 0 (`exact`; flipping a 0 changes nothing), else `resamples` random ones
+// with +1 in numerator and denominator (Phipson and Smyth 2010). A sum that falls short of the
+// observed one by less than 1e-12 of the sum of magnitudes counts as equal to it. 1 for no
+// differences.
 struct PermutationResult {
   double p = 1;
   bool exact = true;

@@ -7,6 +7,7 @@
 #include <boost/math/tools/roots.hpp>
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -28,30 +29,40 @@ double TTestPower(int64_t n, double effect, double alpha) {
   return cdf(complement(shifted, critical)) + cdf(shifted, -critical);
 }
 
-// Least count c such that c or fewer of `changed` in one direction is significant; -1 for none.
-int64_t CriticalCount(int64_t changed, double alpha) {
-  const boost::math::binomial fair(static_cast<double>(changed), 0.5);
+// What the exact McNemar test can come upon: how many samples change between the runs, how probable
+// that is, and how few of them in one direction are significant.
+struct Change {
+  int64_t samples = 0;
+  double probability = 0;
+  int64_t critical = 0;
+};
+
+// Those in which the test can be significant at all. What is left out as too rare adds up to less
+// than n * 1e-15.
+std::vector<Change> ChangesThatCount(int64_t n, double discordant, double alpha) {
+  constexpr double kRare = 1e-15;
+  const boost::math::binomial changed(static_cast<double>(n), discordant);
+  std::vector<Change> changes;
+  // Of one more sample at most one more is significant: the count never falls as samples grow.
   int64_t critical = -1;
-  while (critical + 1 <= changed / 2 && 2 * cdf(fair, static_cast<double>(critical + 1)) <= alpha) {
-    ++critical;
+  for (int64_t samples = 1; samples <= n; ++samples) {
+    const boost::math::binomial fair(static_cast<double>(samples), 0.5);
+    while (2 * cdf(fair, static_cast<double>(critical + 1)) <= alpha) ++critical;
+    const double probability = pdf(changed, static_cast<double>(samples));
+    if (critical >= 0 && probability > kRare) changes.push_back({samples, probability, critical});
   }
-  return critical;
+  return changes;
 }
 
-// Power of the exact McNemar test: the number of samples that change is binomial, and so is, of
-// these, the number that changes for the better.
-double McNemarPower(int64_t n, double discordant, double difference, double alpha) {
-  const double better = (discordant + difference) / (2 * discordant);
-  const boost::math::binomial changes(static_cast<double>(n), discordant);
+// `better` is the probability that a sample that changes does so for the better.
+double McNemarPower(const std::vector<Change>& changes, double better) {
   double power = 0;
-  for (int64_t changed = 1; changed <= n; ++changed) {
-    const double weight = pdf(changes, static_cast<double>(changed));
-    const int64_t critical = CriticalCount(changed, alpha);
-    if (critical < 0 || weight <= 0) continue;
-    const boost::math::binomial direction(static_cast<double>(changed), std::min(better, 1.0));
-    const double low = cdf(direction, static_cast<double>(critical));
-    const double high = cdf(complement(direction, static_cast<double>(changed - critical - 1)));
-    power += weight * (low + high);
+  for (const Change& change : changes) {
+    const boost::math::binomial direction(static_cast<double>(change.samples), better);
+    const double low = cdf(direction, static_cast<double>(change.critical));
+    const double high =
+        cdf(complement(direction, static_cast<double>(change.samples - change.critical - 1)));
+    power += change.probability * (low + high);
   }
   return power;
 }
@@ -87,11 +98,11 @@ std::optional<double> DetectableRateDifference(int64_t n, double discordant,
                                                const PowerOptions& options) {
   Check(options);
   if (n < 1 || !(discordant > 0 && discordant <= 1)) return std::nullopt;
+  const std::vector<Change> changes = ChangesThatCount(n, discordant, options.alpha);
   const auto power = [&](double difference) {
-    return McNemarPower(n, discordant, difference, options.alpha);
+    return McNemarPower(changes, (1 + std::min(difference / discordant, 1.0)) / 2);
   };
   if (power(discordant) < options.power) return std::nullopt;
-  if (power(0) >= options.power) return 0.0;
   return Solve(power, options.power, 0.0, discordant);
 }
 

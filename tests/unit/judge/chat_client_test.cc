@@ -167,11 +167,11 @@ TEST_CASE("nobody listens") {
 
 TEST_CASE("an answer that comes too late is tried again") {
   FakeServer server([](const Request&, Response& response, int number) {
-    if (number == 0) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    if (number == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1000));
     Answer(response, "fine");
   });
   ChatOptions options;
-  options.total_timeout_s = 0.25;
+  options.total_timeout_s = 0.5;
   options.max_retries = 0;
   Client once(server.base_url(), options);
   const ChatReply late = once.Ask();
@@ -311,7 +311,8 @@ TEST_CASE("the key is in the Authorization header and nowhere else") {
     }
     response.status = 400;
     // Where the excerpt would cut it in two.
-    response.set_content(std::string(195, 'x') + kKey, "text/plain");
+    response.set_content(R"({"error": {"message": ")" + std::string(195, 'x') + escaped + R"("}})",
+                         "application/json");
   });
   ChatOptions options;
   options.key_variable = kKeyVariable;

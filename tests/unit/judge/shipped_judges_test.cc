@@ -7,6 +7,7 @@
 
 #include "judge/judge_spec.h"
 #include "support/doctest.h"
+#include "support/temp_dir.h"
 
 namespace ppx::judge {
 namespace {
@@ -44,6 +45,17 @@ TEST_CASE("every file is a judge named like it, with clear controls and a bare r
   }
   std::sort(names.begin(), names.end());
   CHECK(names == Names{"behaviour_v15", "relevance", "service_duplex"});
+}
+
+TEST_CASE("the example of the README is a judge") {
+  const std::string readme = testing::ReadFile(PPX_SOURCE_DIR "/eval/judges/README.md");
+  const std::string fence = "```yaml\n";
+  const size_t begin = readme.find(fence);
+  REQUIRE(begin != std::string::npos);
+  const size_t end = readme.find("```", begin + fence.size());
+  const JudgeSpec spec =
+      ParseJudgeSpec(readme.substr(begin + fence.size(), end - begin - fence.size()), "README.md");
+  CHECK(spec.fields == Names{"politeness"});
 }
 
 TEST_CASE("relevance: one mark, controls at both ends") {

@@ -1,0 +1,31 @@
+// apps/ppx_eval/detectors.h: options that several subcommands share: the detector, the cache.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "annotate/vad.h"
+
+namespace ppx::app {
+
+struct DetectorOptions {
+  std::string vad = "silero";
+  std::string vad_model;  // empty: where scripts/setup puts it
+  std::string cache;      // empty: the user's cache folder
+  bool no_cache = false;
+};
+
+void AddDetectorOptions(CLI::App& app, DetectorOptions& options);
+void AddCacheOptions(CLI::App& app, DetectorOptions& options);
+
+std::unique_ptr<annotate::Vad> MakeVad(const DetectorOptions& options);
+
+// Empty where no cache is wanted.
+std::string CacheFolder(const DetectorOptions& options);
+
+// A file that `name` is, or DATA/FOLDER/NAME.yaml of the toolkit's own. Throws base::Error
+// (kBadInput) listing what there is.
+std::string FindOwnFile(const std::string& name, const std::string& folder);
+
+}  // namespace ppx::app
