@@ -29,36 +29,4 @@ std::vector<base::Segment> RoundedToTenths(std::span<const base::Segment> segmen
   return rounded;
 }
 
-std::vector<base::Segment> MergeGaps(std::span<const base::Segment> segments, double max_gap_s) {
-  std::vector<base::Segment> merged;
-  for (const base::Segment& segment : segments) {
-    if (!merged.empty() && segment.start_s - merged.back().end_s <= max_gap_s) {
-      merged.back().end_s = std::max(merged.back().end_s, segment.end_s);
-    } else {
-      merged.push_back(segment);
-    }
-  }
-  return merged;
-}
-
-std::vector<base::Segment> ScaleTimes(std::span<const base::Segment> segments, double factor) {
-  std::vector<base::Segment> scaled;
-  scaled.reserve(segments.size());
-  for (const base::Segment& segment : segments) {
-    scaled.push_back({segment.start_s * factor, segment.end_s * factor});
-  }
-  return scaled;
-}
-
-double TotalSeconds(std::span<const base::Segment> segments) {
-  double total_s = 0;
-  for (const base::Segment& segment : segments) total_s += segment.end_s - segment.start_s;
-  return total_s;
-}
-
-std::optional<base::Segment> Intersection(const base::Segment& a, const base::Segment& b) {
-  const base::Segment common{std::max(a.start_s, b.start_s), std::min(a.end_s, b.end_s)};
-  return common.start_s < common.end_s ? std::optional(common) : std::nullopt;
-}
-
 }  // namespace ppx::annotate

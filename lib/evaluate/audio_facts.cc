@@ -122,14 +122,15 @@ AudioAnalyst::AudioAnalyst(const annotate::Vad& vad, std::string cache_folder)
       fmt::format("{}|{}|{}|{}", kFactsVersion, identity.name, identity.version, identity.sha256);
 }
 
-AudioFacts AudioAnalyst::Analyse(const std::string& path, int channel) const {
-  if (cache_folder_.empty()) return Measure(path, channel);
-  const std::string key = fmt::format("{}|{}|{}", base::Sha256File(path), channel, identity_);
+AudioFacts AudioAnalyst::Analyse(const std::string& path, int channel, bool benchmark) const {
+  if (cache_folder_.empty()) return Measure(path, channel, benchmark);
+  const std::string key =
+      fmt::format("{}|{}|{}|{}", base::Sha256File(path), channel, benchmark, identity_);
   const std::string name = base::Sha256Hex(std::as_bytes(std::span(key)));
   const fs::path folder = fs::path(cache_folder_) / "audio" / name.substr(0, 2);
   const std::string entry = (folder / (name + ".json")).string();
   if (auto facts = Decode(entry)) return *std::move(facts);
-  AudioFacts facts = Measure(path, channel);
+  AudioFacts facts = Measure(path, channel, benchmark);
   // A cache that cannot be written costs time, nothing else.
   std::error_code ignored;
   fs::create_directories(folder, ignored);
@@ -141,13 +142,13 @@ AudioFacts AudioAnalyst::Analyse(const std::string& path, int channel) const {
   return facts;
 }
 
-AudioFacts AudioAnalyst::Measure(const std::string& path, int channel) const {
+AudioFacts AudioAnalyst::Measure(const std::string& path, int channel, bool benchmark) const {
   const base::Audio audio = audio::ReadAudio(path, channel);
   AudioFacts facts;
   facts.rate_hz = audio.sample_rate_hz;
   facts.samples = static_cast<int64_t>(audio.samples.size());
   facts.speech = vad_.Detect(audio);
-  facts.benchmark_speech = OnBenchmarkAxis(vad_, audio);
+  if (benchmark) facts.benchmark_speech = OnBenchmarkAxis(vad_, audio);
   const auto loudness = audio::IntegratedLoudnessLufs(audio.samples, audio.sample_rate_hz);
   if (loudness && std::isfinite(*loudness)) facts.loudness_lufs = loudness;
   for (const float sample : audio.samples) {

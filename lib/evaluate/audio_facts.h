@@ -35,11 +35,11 @@ class AudioAnalyst {
   // `cache_folder`: empty for none. It is made when first needed.
   AudioAnalyst(const annotate::Vad& vad, std::string cache_folder);
 
-  // Throws base::Error (kBadInput) as audio::ReadAudio does.
-  AudioFacts Analyse(const std::string& path, int channel) const;
+  // `benchmark`: benchmark_speech is wanted. Throws base::Error (kBadInput) as audio::ReadAudio does.
+  AudioFacts Analyse(const std::string& path, int channel, bool benchmark = false) const;
 
  private:
-  AudioFacts Measure(const std::string& path, int channel) const;
+  AudioFacts Measure(const std::string& path, int channel, bool benchmark) const;
 
   const annotate::Vad& vad_;
   std::string cache_folder_;

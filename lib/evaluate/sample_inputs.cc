@@ -218,7 +218,8 @@ SampleInputs ReadSample(const suite::Task& task, const std::string& folder_name,
     inputs.marks = ReadMarks(task.kind, (folder / files.marks).string());
   }
   const std::string agent_path = (folder / files.agent).string();
-  inputs.agent = analyst.Analyse(agent_path, files.agent_channel);
+  inputs.agent = analyst.Analyse(agent_path, files.agent_channel,
+                                 /*benchmark=*/task.kind == TaskKind::kBackchannel);
   if (!files.user.empty()) {
     inputs.user = analyst.Analyse((folder / files.user).string(), files.user_channel);
     CheckRate(*inputs.user, inputs.agent, agent_path);

@@ -28,8 +28,8 @@ std::vector<double> ResampledMeans(const std::vector<double>& values,
   return means;
 }
 
-// Skewness of the jackknife over 6. How far the mean falls without a value is that value's deviation
-// over n - 1, and the ratio does not change with a positive factor.
+// Skewness of the jackknife over 6. How far the mean falls without a value is that value's
+// deviation over n - 1, and the ratio does not change with a positive factor.
 double Acceleration(const std::vector<double>& values, double mean) {
   double cubes = 0;
   double squares = 0;

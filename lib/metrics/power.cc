@@ -20,12 +20,12 @@ void Check(const PowerOptions& options) {
   if (!sound) base::ThrowInternal("an impossible level or power");
 }
 
-// Power of the two-sided t test where the mean is `effect` deviations from 0.
-double TTestPower(int64_t n, double effect, double alpha) {
+// Power of the two-sided t test where the mean is `errors` standard errors from 0.
+double TTestPower(int64_t n, double errors, double alpha) {
   const auto df = static_cast<double>(n - 1);
   const boost::math::students_t central(df);
   const double critical = quantile(complement(central, alpha / 2));
-  const boost::math::non_central_t shifted(df, effect * std::sqrt(static_cast<double>(n)));
+  const boost::math::non_central_t shifted(df, errors);
   return cdf(complement(shifted, critical)) + cdf(shifted, -critical);
 }
 
@@ -84,14 +84,16 @@ std::optional<double> DetectableMeanDifference(int64_t n, double sd, const Power
   Check(options);
   if (n < 2 || !std::isfinite(sd) || sd < 0) return std::nullopt;
   if (sd == 0) return 0.0;
-  const auto power = [&](double effect) { return TTestPower(n, effect, options.alpha); };
+  const auto power = [&](double errors) { return TTestPower(n, errors, options.alpha); };
+  // Beyond this lie only levels that two or three pairs cannot reach, and Boost's limits.
+  constexpr double kMostErrors = 16384;
   double enough = 1;
-  constexpr double kMostEffect = 1e6;
   while (power(enough) < options.power) {
     enough *= 2;
-    if (enough > kMostEffect) return std::nullopt;
+    if (enough > kMostErrors) return std::nullopt;
   }
-  return sd * Solve(power, options.power, 0.0, enough);
+  const double error = sd / std::sqrt(static_cast<double>(n));
+  return error * Solve(power, options.power, 0.0, enough);
 }
 
 std::optional<double> DetectableRateDifference(int64_t n, double discordant,

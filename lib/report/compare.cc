@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <tuple>
 
@@ -23,6 +24,8 @@ using Rows = std::vector<std::vector<std::string>>;
 using Key = std::tuple<std::string, std::string, std::string>;  // task, scorer, name
 using SampleKey = std::pair<std::string, std::string>;          // task, id
 
+constexpr const char* kOwnTitle = "Over all samples of each run";
+
 struct Pair {
   SampleKey sample;
   double a = 0;
@@ -31,7 +34,8 @@ struct Pair {
 
 std::string Text(const nlohmann::json& value) {
   if (value.is_null()) return "not known";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>()
+                           : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 nlohmann::json At(const Results& results, const char* key, const char* inner = nullptr) {
@@ -71,7 +75,9 @@ double MeanOf(const std::vector<Pair>& pairs, double Pair::*side) {
 void Test(const std::vector<double>& differences, const CompareOptions& options,
           MetricChange& change) {
   const metrics::PowerOptions power{.alpha = options.alpha};
-  if (change.kind == MetricKind::kRate) {
+  const bool yes_or_no = std::all_of(differences.begin(), differences.end(),
+                                     [](double d) { return d == 0 || std::abs(d) == 1; });
+  if (change.kind == MetricKind::kRate && yes_or_no) {
     const auto gained = std::count(differences.begin(), differences.end(), 1.0);
     const auto lost = std::count(differences.begin(), differences.end(), -1.0);
     change.test = "mcnemar";
@@ -106,9 +112,23 @@ std::string Label(const Metric& metric) {
   return fmt::format("{} {} {}", metric.task, metric.scorer, metric.name);
 }
 
-// A pooled metric has no values of samples to pair.
-bool IsPooled(const Metric& metric) {
-  return metric.name.ends_with("_pooled") || metric.name == "floor_transfer_wasserstein_s";
+std::string Folder(const Results& results, const SampleRow& row) {
+  const nlohmann::json root = At(results, "root");
+  if (!root.is_string()) return row.folder;
+  return (std::filesystem::path(root.get<std::string>()) / row.folder).string();
+}
+
+// Metrics whose value in a run is over other samples than those that both runs have.
+std::vector<std::string> OwnLines(const Comparison& comparison) {
+  std::vector<std::string> lines;
+  for (const MetricChange& c : comparison.changes) {
+    if (c.own_n_a == c.n && c.own_n_b == c.n) continue;
+    lines.push_back(fmt::format(
+        "{} {} {}: A {} (n = {}), B {} (n = {}); {} samples have a value in A alone, {} in B alone",
+        c.task, c.scorer, c.name, ShortNumber(c.own_a), c.own_n_a, ShortNumber(c.own_b), c.own_n_b,
+        c.only_a, c.only_b));
+  }
+  return lines;
 }
 
 Rows ChangeRows(const Comparison& comparison) {
@@ -176,11 +196,27 @@ std::vector<std::string> Mismatches(const Results& a, const Results& b) {
   for (const Field& field : kFields) {
     compare(field.what, At(a, field.key, field.inner), At(b, field.key, field.inner));
   }
+  const nlohmann::json judges_a = At(a, "judges");
+  const nlohmann::json judges_b = At(b, "judges");
+  if (judges_a.is_object() && judges_b.is_object()) {
+    for (const auto& [name, judge] : judges_a.items()) {
+      const auto other = judges_b.find(name);
+      if (other == judges_b.end() || !judge.is_object() || !other->is_object()) continue;
+      for (const char* field : {"model", "sha256"}) {
+        compare(fmt::format("judge {}, {}", name, field), judge.value(field, nlohmann::json()),
+                other->value(field, nlohmann::json()));
+      }
+    }
+  }
+  const nlohmann::json speaker_a = At(a, "speaker_model", "sha256");
+  const nlohmann::json speaker_b = At(b, "speaker_model", "sha256");
+  if (!speaker_a.is_null() && !speaker_b.is_null()) compare("speaker model", speaker_a, speaker_b);
   return mismatches;
 }
 
 Comparison Compare(const Results& a, const Results& b, const CompareOptions& options) {
   Comparison comparison;
+  comparison.options = options;
   comparison.mismatches = Mismatches(a, b);
   if (!comparison.mismatches.empty() && !options.allow_mismatch) {
     base::ThrowUsage(fmt::format(
@@ -198,8 +234,8 @@ Comparison Compare(const Results& a, const Results& b, const CompareOptions& opt
       comparison.only_a.push_back(Label(metric));
       continue;
     }
+    const metrics::Estimate& own_b = other->second->estimate;
     in_b.erase(other);
-    if (IsPooled(metric)) continue;
     const auto values_a = ValuesOf(a, metric);
     const auto values_b = ValuesOf(b, metric);
     std::vector<Pair> pairs;
@@ -217,6 +253,10 @@ Comparison Compare(const Results& a, const Results& b, const CompareOptions& opt
     change.unit = metric.unit;
     change.kind = metric.kind;
     change.direction = metric.direction;
+    change.own_a = metric.estimate.value;
+    change.own_b = own_b.value;
+    change.own_n_a = metric.estimate.n;
+    change.own_n_b = own_b.n;
     change.n = static_cast<int64_t>(pairs.size());
     change.only_a = static_cast<int64_t>(values_a.size()) - change.n;
     change.only_b = static_cast<int64_t>(values_b.size()) - change.n;
@@ -230,8 +270,8 @@ Comparison Compare(const Results& a, const Results& b, const CompareOptions& opt
       for (const Pair& pair : pairs) {
         if (pair.a == pair.b) continue;
         comparison.samples.push_back({metric.task, pair.sample.second, metric.scorer, metric.name,
-                                      rows_a.at(pair.sample)->folder,
-                                      rows_b.at(pair.sample)->folder, pair.a, pair.b,
+                                      Folder(a, *rows_a.at(pair.sample)),
+                                      Folder(b, *rows_b.at(pair.sample)), pair.a, pair.b,
                                       spread > 0 ? std::abs(pair.b - pair.a) / spread : 1.0});
       }
     }
@@ -271,6 +311,10 @@ std::string ToJson(const Comparison& comparison) {
   Json json;
   json["schema"] = "ppx-eval/comparison";
   json["schema_version"] = kSchemaVersion;
+  json["options"] = {{"alpha", comparison.options.alpha},
+                     {"confidence", comparison.options.bootstrap.confidence},
+                     {"resamples", comparison.options.bootstrap.resamples},
+                     {"seed", comparison.options.bootstrap.seed}};
   json["mismatches"] = comparison.mismatches;
   json["changes"] = Json::array();
   for (const MetricChange& c : comparison.changes) {
@@ -286,6 +330,10 @@ std::string ToJson(const Comparison& comparison) {
          {"only_b", c.only_b},
          {"a", number(c.a)},
          {"b", number(c.b)},
+         {"own_a", number(c.own_a)},
+         {"own_b", number(c.own_b)},
+         {"own_n_a", c.own_n_a},
+         {"own_n_b", c.own_n_b},
          {"difference", number(c.difference)},
          {"interval", c.interval ? Json::array({c.interval->low, c.interval->high}) : Json()},
          {"test", c.test},
@@ -314,15 +362,21 @@ std::string ToJson(const Comparison& comparison) {
 std::string ToTable(const Comparison& comparison) {
   std::string text;
   for (const std::string& line : comparison.mismatches) {
-    text += fmt::format("made differently: {}\n", line);
+    text += fmt::format("made differently: {}\n", Printable(line));
   }
   constexpr size_t kLeft = 3;
   text += AlignColumns(ChangeRows(comparison), kLeft, 0);
   if (!comparison.samples.empty()) {
     text += "\nSamples that changed most\n" + AlignColumns(SampleRows(comparison), 2, 2);
   }
-  for (const std::string& label : comparison.only_a) text += fmt::format("only in A: {}\n", label);
-  for (const std::string& label : comparison.only_b) text += fmt::format("only in B: {}\n", label);
+  const auto section = [&](const char* title, const std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    text += fmt::format("\n{}\n", title);
+    for (const std::string& line : lines) text += "  " + Printable(line) + "\n";
+  };
+  section(kOwnTitle, OwnLines(comparison));
+  section("Only in A", comparison.only_a);
+  section("Only in B", comparison.only_b);
   return text;
 }
 
@@ -335,6 +389,14 @@ std::string ToMarkdown(const Comparison& comparison) {
   if (!comparison.samples.empty()) {
     text += "\n### Samples that changed most\n\n" + MarkdownTable(SampleRows(comparison));
   }
+  const auto section = [&](const char* title, const std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    text += fmt::format("\n### {}\n\n", title);
+    for (const std::string& line : lines) text += "- " + EscapeMarkdown(line) + "\n";
+  };
+  section(kOwnTitle, OwnLines(comparison));
+  section("Only in A", comparison.only_a);
+  section("Only in B", comparison.only_b);
   return text;
 }
 

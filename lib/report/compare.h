@@ -27,9 +27,11 @@ struct MetricChange {
   std::string task, scorer, name, unit;
   MetricKind kind = MetricKind::kMean;
   Direction direction = Direction::kNone;
-  int64_t n = 0;                              // samples with a value in both
-  int64_t only_a = 0, only_b = 0;             // samples with a value in one run alone
-  std::optional<double> a, b;                 // means over the n samples
+  int64_t n = 0;                       // samples with a value in both
+  int64_t only_a = 0, only_b = 0;      // samples with a value in one run alone
+  std::optional<double> a, b;          // means over the n samples
+  std::optional<double> own_a, own_b;  // each run's own value, over its own samples
+  int64_t own_n_a = 0, own_n_b = 0;
   std::optional<double> difference;           // b - a
   std::optional<metrics::Interval> interval;  // of the mean of the paired differences, BCa
   std::string test;                           // "mcnemar" for rates, "permutation" for means
@@ -42,21 +44,24 @@ struct MetricChange {
 
 struct SampleChange {
   std::string task, id, scorer, name;
-  std::string folder_a, folder_b;
+  std::string folder_a, folder_b;  // under the root, where the results say which that was
   double a = 0, b = 0;
   double spreads = 0;  // |b - a| in standard deviations of that metric's differences
 };
 
 struct Comparison {
-  std::vector<std::string> mismatches;      // how the results were made differently, if allowed
-  std::vector<MetricChange> changes;        // in A's order
+  CompareOptions options;
+  std::vector<std::string> mismatches;  // how the results were made differently, if allowed
+  // In A's order. What is pooled over samples has nothing to pair: n = 0, own values only.
+  std::vector<MetricChange> changes;
   std::vector<SampleChange> samples;        // the `top` that changed most, then by task and id
   std::vector<std::string> only_a, only_b;  // "task scorer metric" that the other does not have
 };
 
 // Why the two should not be compared, one line each: another suite or version of it, other
-// transcripts, detector, lead-in, tail, alignment or scoring version. What both do not know counts
-// as equal, what one alone knows as different.
+// transcripts, detector, lead-in, tail, alignment or scoring version; also another model or prompt
+// of a judge, or another speaker model, where both runs have one. What both do not know counts as
+// equal, what one alone knows as different.
 std::vector<std::string> Mismatches(const Results& a, const Results& b);
 
 // Throws base::Error (kUsage) with all mismatches unless they are allowed, and kBadInput where the

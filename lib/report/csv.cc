@@ -5,11 +5,14 @@
 
 #include <string_view>
 
+#include "report/text.h"
+
 namespace ppx::report {
 namespace {
 
-std::string Cell(std::string text) {
-  constexpr std::string_view kFormula = "=+-@\t\r";
+std::string Cell(const std::string& content) {
+  std::string text = ValidUtf8(content);
+  constexpr std::string_view kFormula = "=+-@\t\r\n";
   if (!text.empty() && kFormula.find(text.front()) != std::string_view::npos) {
     text.insert(text.begin(), '\'');
   }

@@ -67,7 +67,7 @@ class RuleJudge {
     if (baseline != nullptr) mismatches_ = Mismatches(*baseline, results);
   }
 
-  JudgedRule Judge(const Rule& rule) const {
+  JudgedRule Judge(const Rule& rule) {
     JudgedRule judged;
     judged.name = fmt::format("{} {} {}", rule.task, rule.scorer, rule.metric);
     const Metric* metric = FindMetric(results_, rule);
@@ -79,7 +79,8 @@ class RuleJudge {
     if (metric == nullptr) return cannot("the results have no such metric");
     const metrics::Estimate& estimate = metric->estimate;
     const auto value = UsedValue(estimate, rule.use);
-    if (!value) return cannot(fmt::format("no value (n = {})", estimate.n));
+    if (!estimate.value) return cannot(fmt::format("no value (n = {})", estimate.n));
+    if (!value) return cannot(fmt::format("no interval to judge (n = {})", estimate.n));
     if (estimate.n < rule.min_n) {
       return cannot(fmt::format("n = {}, at least {} are wanted", estimate.n, rule.min_n));
     }
@@ -102,7 +103,7 @@ class RuleJudge {
   }
 
  private:
-  void AgainstBaseline(const Rule& rule, const Metric& metric, JudgedRule& judged) const {
+  void AgainstBaseline(const Rule& rule, const Metric& metric, JudgedRule& judged) {
     const auto cannot = [&](const std::string& reason) {
       if (judged.verdict == RuleVerdict::kFail) return;
       judged.verdict = RuleVerdict::kCouldNotJudge;
@@ -132,11 +133,13 @@ class RuleJudge {
     }
   }
 
-  MetricChange Change(const Rule& rule) const {
-    CompareOptions options;
-    options.allow_mismatch = true;
-    const Comparison comparison = Compare(*baseline_, results_, options);
-    for (const MetricChange& change : comparison.changes) {
+  MetricChange Change(const Rule& rule) {
+    if (!comparison_) {
+      CompareOptions options;
+      options.allow_mismatch = true;
+      comparison_ = Compare(*baseline_, results_, options);
+    }
+    for (const MetricChange& change : comparison_->changes) {
       if (change.task == rule.task && change.scorer == rule.scorer && change.name == rule.metric) {
         return change;
       }
@@ -148,17 +151,8 @@ class RuleJudge {
   const Results* baseline_;
   const JudgeOptions& options_;
   std::vector<std::string> mismatches_;
+  std::optional<Comparison> comparison_;  // made for the first rule that needs it
 };
-
-// XML 1.0 knows no control characters, not even as entities.
-std::string XmlText(const std::string& text) {
-  std::string clean;
-  for (const char c : text) {
-    const bool control = static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t';
-    clean += control ? ' ' : c;
-  }
-  return clean;
-}
 
 }  // namespace
 
@@ -191,7 +185,7 @@ std::string_view Name(RuleVerdict verdict) {
 
 GateReport Judge(const Results& results, const Gates& gates, const Results* baseline,
                  const JudgeOptions& options) {
-  const RuleJudge judge(results, baseline, options);
+  RuleJudge judge(results, baseline, options);
   GateReport report;
   report.gates = fmt::format("{} version {}", gates.name, gates.version);
   report.overall = RuleVerdict::kPass;
@@ -211,13 +205,14 @@ std::string ToText(const GateReport& report) {
   std::string text;
   for (const JudgedRule& rule : report.rules) {
     if (rule.verdict == RuleVerdict::kPass) continue;
-    text += fmt::format("{}: {}: {}\n", Name(rule.verdict), rule.name, rule.reason);
+    text += fmt::format("{}: {}: {}\n", Name(rule.verdict), Printable(rule.name),
+                        Printable(rule.reason));
   }
   const auto passed =
       std::count_if(report.rules.begin(), report.rules.end(),
                     [](const JudgedRule& r) { return r.verdict == RuleVerdict::kPass; });
   return text + fmt::format("{}: {} of {} rules hold ({})\n", Name(report.overall), passed,
-                            report.rules.size(), report.gates);
+                            report.rules.size(), Printable(report.gates));
 }
 
 std::string ToMarkdown(const GateReport& report) {
@@ -230,6 +225,7 @@ std::string ToMarkdown(const GateReport& report) {
 }
 
 std::string ToJunit(const GateReport& report) {
+  // XML 1.0 knows no control characters, not even as entities: all text is made printable.
   pugi::xml_document document;
   pugi::xml_node declaration = document.append_child(pugi::node_declaration);
   declaration.append_attribute("version") = "1.0";
@@ -240,18 +236,18 @@ std::string ToJunit(const GateReport& report) {
     return std::count_if(report.rules.begin(), report.rules.end(),
                          [&](const JudgedRule& rule) { return rule.verdict == verdict; });
   };
-  suite.append_attribute("name") = XmlText(report.gates).c_str();
+  suite.append_attribute("name") = Printable(report.gates).c_str();
   suite.append_attribute("tests") = static_cast<unsigned long long>(report.rules.size());
   suite.append_attribute("failures") = static_cast<long long>(count(RuleVerdict::kFail));
   suite.append_attribute("errors") = static_cast<long long>(count(RuleVerdict::kCouldNotJudge));
   for (const JudgedRule& rule : report.rules) {
     pugi::xml_node test = suite.append_child("testcase");
     test.append_attribute("classname") = "ppx-eval gate";
-    test.append_attribute("name") = XmlText(rule.name).c_str();
+    test.append_attribute("name") = Printable(rule.name).c_str();
     if (rule.verdict == RuleVerdict::kPass) continue;
     pugi::xml_node problem =
         test.append_child(rule.verdict == RuleVerdict::kFail ? "failure" : "error");
-    problem.append_attribute("message") = XmlText(rule.reason).c_str();
+    problem.append_attribute("message") = Printable(rule.reason).c_str();
   }
   std::ostringstream text;
   document.save(text, "  ");

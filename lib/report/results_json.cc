@@ -4,8 +4,12 @@
 
 #include <array>
 #include <cmath>
+#include <set>
+#include <tuple>
+#include <utility>
 
 #include "base/error.h"
+#include "metrics/scored.h"
 
 namespace ppx::report {
 namespace {
@@ -13,13 +17,21 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kSchemaName = "ppx-eval/results";
+constexpr uint64_t kMostCounted = 1'000'000'000;
+// Of nested lists and objects, that hostile files cannot exhaust the stack.
+constexpr int kMostNested = 64;
 constexpr std::array<std::string_view, 3> kDirections{"none", "higher", "lower"};
 constexpr std::array<std::string_view, 2> kKinds{"rate", "mean"};
 
-Json Number(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+// JSON has no NaN: it would become a null without a reason.
+Json Number(const std::optional<double>& value) {
+  if (!value) return {};
+  if (!std::isfinite(*value)) base::ThrowInternal("a result that is not a finite number");
+  return *value;
+}
 
 Json Pair(const std::optional<metrics::Interval>& interval) {
-  return interval ? Json::array({interval->low, interval->high}) : Json();
+  return interval ? Json::array({Number(interval->low), Number(interval->high)}) : Json();
 }
 
 Json ToJson(const Metric& metric) {
@@ -42,8 +54,9 @@ Json ToJson(const Metric& metric) {
   json["statuses"] = estimate.statuses;
   json["references"] = Json::array();
   for (const Reference& reference : metric.references) {
-    json["references"].push_back(
-        {{"system", reference.system}, {"source", reference.source}, {"value", reference.value}});
+    json["references"].push_back({{"system", reference.system},
+                                  {"source", reference.source},
+                                  {"value", Number(reference.value)}});
   }
   return json;
 }
@@ -54,7 +67,7 @@ Json ToJson(const PairedTestRow& row) {
           {"comparison", row.comparison},
           {"n_used", row.test.n_used},
           {"n_dropped", row.test.n_dropped},
-          {"mean_difference", row.test.mean_difference},
+          {"mean_difference", Number(row.test.mean_difference)},
           {"interval", Pair(row.test.interval)},
           {"t", Number(row.test.t)},
           {"degrees_of_freedom", row.test.degrees_of_freedom},
@@ -90,8 +103,10 @@ class Reader {
   }
 
   [[noreturn]] void Fail(const std::string& key, const std::string& expected) const {
-    base::ThrowBadInput(fmt::format("{}: {}{}{} must be {}", file_, place_,
-                                    place_.empty() || key.empty() ? "" : ".", key, expected));
+    const std::string dot = place_.empty() || key.empty() ? "" : ".";
+    const std::string field = place_ + dot + key;
+    base::ThrowBadInput(
+        fmt::format("{}: {} must be {}", file_, field.empty() ? "the document" : field, expected));
   }
   const Json& At(const std::string& key) const {
     const auto found = json_.find(key);
@@ -106,8 +121,11 @@ class Reader {
     return At(key).get<std::string>();
   }
   int64_t Whole(const std::string& key) const {
-    if (!At(key).is_number_integer()) Fail(key, "a whole number");
-    return At(key).get<int64_t>();
+    const Json& value = At(key);
+    if (!value.is_number_unsigned() || value.get<uint64_t>() > kMostCounted) {
+      Fail(key, fmt::format("a whole number of 0 to {}", kMostCounted));
+    }
+    return value.get<int64_t>();
   }
   bool Flag(const std::string& key) const {
     if (!At(key).is_boolean()) Fail(key, "true or false");
@@ -127,7 +145,9 @@ class Reader {
     if (!pair.is_array() || pair.size() != 2 || !pair[0].is_number() || !pair[1].is_number()) {
       Fail(key, "null or [low, high]");
     }
-    return metrics::Interval{pair[0].get<double>(), pair[1].get<double>()};
+    const metrics::Interval interval{pair[0].get<double>(), pair[1].get<double>()};
+    if (interval.low > interval.high) Fail(key, "[low, high] in this order");
+    return interval;
   }
   template <size_t kCount>
   size_t Choice(const std::string& key, const std::array<std::string_view, kCount>& names) const {
@@ -174,7 +194,7 @@ Metric ReadMetric(const Reader& reader) {
   const Json& statuses = reader.At("statuses");
   if (!statuses.is_object()) reader.Fail("statuses", "an object of counts");
   for (const auto& [status, count] : statuses.items()) {
-    if (!count.is_number_integer()) reader.Fail("statuses", "an object of counts");
+    if (!count.is_number_unsigned()) reader.Fail("statuses", "an object of counts");
     estimate.statuses[status] = count.get<int64_t>();
   }
   for (const Reader& reference : reader.List("references")) {
@@ -217,6 +237,9 @@ SampleRow ReadSample(const Reader& reader) {
   for (const Reader& value : reader.List("values")) {
     row.values.push_back({value.Text("scorer"), value.Text("name"), value.MaybeNumber("value"),
                           value.Text("status")});
+    if (row.values.back().value.has_value() != (row.values.back().status == metrics::kStatusOk)) {
+      value.Fail("value", "a number where the status is 'ok', and null where it is not");
+    }
   }
   return row;
 }
@@ -246,9 +269,15 @@ std::string ToJson(const Results& results) {
 Results ResultsFromJson(std::string_view text, const std::string& name) {
   Json json;
   try {
-    json = Json::parse(text);
-  } catch (const Json::exception&) {
-    base::ThrowBadInput(name + ": not JSON; expected results of ppx-eval score");
+    json = Json::parse(text, [&](int depth, Json::parse_event_t /*event*/, Json& /*parsed*/) {
+      if (depth > kMostNested) {
+        base::ThrowBadInput(name + ": nested too deeply for results of ppx-eval score");
+      }
+      return true;
+    });
+  } catch (const Json::exception& error) {
+    base::ThrowBadInput(
+        fmt::format("{}: not JSON; expected results of ppx-eval score ({})", name, error.what()));
   }
   const Reader reader(json, name, "");
   if (reader.Text("schema") != kSchemaName) {
@@ -265,11 +294,25 @@ Results ResultsFromJson(std::string_view text, const std::string& name) {
   const Json& context = reader.At("context");
   if (!context.is_object()) reader.Fail("context", "an object");
   results.context = nlohmann::json::parse(context.dump());
-  for (const Reader& metric : reader.List("metrics")) results.metrics.push_back(ReadMetric(metric));
+  std::set<std::tuple<std::string, std::string, std::string>> metrics;
+  for (const Reader& item : reader.List("metrics")) {
+    const Metric metric = ReadMetric(item);
+    if (!metrics.emplace(metric.task, metric.scorer, metric.name).second) {
+      item.Fail("", "another metric: task, scorer and name are those of an earlier one");
+    }
+    results.metrics.push_back(metric);
+  }
   for (const Reader& row : reader.List("paired_tests")) {
     results.paired_tests.push_back(ReadPairedTest(row));
   }
-  for (const Reader& row : reader.List("samples")) results.samples.push_back(ReadSample(row));
+  std::set<std::pair<std::string, std::string>> samples;
+  for (const Reader& item : reader.List("samples")) {
+    const SampleRow sample = ReadSample(item);
+    if (!samples.emplace(sample.task, sample.id).second) {
+      item.Fail("", "another sample: task and id are those of an earlier one");
+    }
+    results.samples.push_back(sample);
+  }
   return results;
 }
 

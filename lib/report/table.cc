@@ -21,7 +21,9 @@ constexpr double kLatencyDisagreement = 0.1;
 std::vector<std::string> TaskNames(const Results& results) {
   std::vector<std::string> names;
   for (const Metric& metric : results.metrics) {
-    if (names.empty() || names.back() != metric.task) names.push_back(metric.task);
+    if (std::find(names.begin(), names.end(), metric.task) == names.end()) {
+      names.push_back(metric.task);
+    }
   }
   return names;
 }
@@ -59,15 +61,48 @@ std::string Published(const Metric& metric) {
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
+// The metrics of a task by name, where their scorers disagree.
+using ByName = std::map<std::pair<std::string, std::string>, std::vector<const Metric*>>;
+
+bool LessValue(const Metric* a, const Metric* b) { return a->estimate.value < b->estimate.value; }
+
+ByName Disagreeing(const Results& results) {
+  ByName by_name;
+  for (const Metric& metric : results.metrics) {
+    by_name[{metric.task, metric.name}].push_back(&metric);
+  }
+  std::erase_if(by_name, [](const ByName::value_type& entry) {
+    const auto [least, most] =
+        std::minmax_element(entry.second.begin(), entry.second.end(), LessValue);
+    const auto low = (*least)->estimate.value;
+    const auto high = (*most)->estimate.value;
+    if (!low) return !high;
+    const double limit =
+        (*least)->kind == MetricKind::kRate ? kRateDisagreement : kLatencyDisagreement;
+    return *high - *low < limit;
+  });
+  return by_name;
+}
+
+// "95 % interval"
+std::string IntervalTitle(const Results& results) {
+  const nlohmann::json::json_pointer place("/statistics/confidence");
+  if (!results.context.contains(place) || !results.context.at(place).is_number()) return "interval";
+  constexpr double kPercent = 100;
+  return fmt::format("{:.4g} % interval", kPercent * results.context.at(place).get<double>());
+}
+
 Rows MetricRows(const Results& results, const std::string& task) {
-  Rows rows{{"metric", "scorer", "better", "value", "interval", "n", "unscored"}};
+  Rows rows{{"metric", "scorer", "better", "value", IntervalTitle(results), "n", "unscored"}};
+  const ByName disagreeing = Disagreeing(results);
   for (const Metric& metric : results.metrics) {
     if (metric.task != task) continue;
+    const bool marked = disagreeing.contains({metric.task, metric.name});
     rows.push_back(
         {metric.unit.empty() ? metric.name : fmt::format("{} ({})", metric.name, metric.unit),
-         metric.scorer, Better(metric.direction), ShortNumber(metric.estimate.value),
-         ShortInterval(metric.estimate.interval), std::to_string(metric.estimate.n),
-         Unscored(metric.estimate)});
+         metric.scorer + (marked ? " *" : ""), Better(metric.direction),
+         ShortNumber(metric.estimate.value), ShortInterval(metric.estimate.interval),
+         std::to_string(metric.estimate.n), Unscored(metric.estimate)});
   }
   return rows;
 }
@@ -90,7 +125,9 @@ Rows PublishedRows(const Results& results, const std::string& task) {
 }
 
 Rows TestRows(const Results& results) {
-  Rows rows{{"task", "measure", "comparison", "mean difference", "interval", "n", "p", "p (Holm)"}};
+  // These intervals are 95 % ones whatever the others are.
+  Rows rows{
+      {"task", "measure", "comparison", "mean difference", "95 % interval", "n", "p", "p (Holm)"}};
   for (const PairedTestRow& row : results.paired_tests) {
     rows.push_back({row.task, row.name, row.comparison, ShortNumber(row.test.mean_difference),
                     ShortInterval(row.test.interval), std::to_string(row.test.n_used),
@@ -125,11 +162,17 @@ std::vector<std::string> BrokenLines(const Results& results) {
   return lines;
 }
 
+std::string BrokenTitle(const Results& results) {
+  return fmt::format("Not scored: {} of {} samples", results.broken_samples(),
+                     results.samples.size());
+}
+
 // One line a fact of the context that decides whether numbers may be compared.
 std::vector<std::string> ContextLines(const Results& results) {
   std::vector<std::string> lines;
   const auto text = [](const nlohmann::json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
+    return value.is_string() ? value.get<std::string>()
+                             : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   };
   const auto field = [&](const nlohmann::json& object, const char* key) {
     return object.is_object() && object.contains(key) ? text(object.at(key)) : "";
@@ -154,18 +197,9 @@ std::vector<std::string> ContextLines(const Results& results) {
 }  // namespace
 
 std::vector<std::string> Disagreements(const Results& results) {
-  std::map<std::pair<std::string, std::string>, std::vector<const Metric*>> by_metric;
-  for (const Metric& metric : results.metrics) {
-    if (metric.estimate.value) by_metric[{metric.task, metric.name}].push_back(&metric);
-  }
   std::vector<std::string> lines;
-  for (const auto& [key, all] : by_metric) {
-    const auto [least, most] = std::minmax_element(
-        all.begin(), all.end(),
-        [](const Metric* a, const Metric* b) { return *a->estimate.value < *b->estimate.value; });
-    const double limit =
-        (*least)->kind == MetricKind::kRate ? kRateDisagreement : kLatencyDisagreement;
-    if (*(*most)->estimate.value - *(*least)->estimate.value < limit) continue;
+  for (const auto& [key, all] : Disagreeing(results)) {
+    const auto [least, most] = std::minmax_element(all.begin(), all.end(), LessValue);
     lines.push_back(fmt::format("{} {}: {} {} (n = {}), {} {} (n = {})", key.first, key.second,
                                 (*least)->scorer, ShortNumber((*least)->estimate.value),
                                 (*least)->estimate.n, (*most)->scorer,
@@ -177,24 +211,25 @@ std::vector<std::string> Disagreements(const Results& results) {
 std::string ToTable(const Results& results) {
   constexpr size_t kLeft = 3;
   std::string text;
-  for (const std::string& line : ContextLines(results)) text += line + "\n";
+  for (const std::string& line : ContextLines(results)) text += Printable(line) + "\n";
   for (const std::string& task : TaskNames(results)) {
-    text += "\n" + task + "\n" + AlignColumns(MetricRows(results, task), kLeft, 2);
+    text +=
+        fmt::format("\n{}\n{}", Printable(task), AlignColumns(MetricRows(results, task), kLeft, 2));
     const Rows published = PublishedRows(results, task);
-    if (published.size() > 1) text += "\n" + AlignColumns(published, 1, 2);
+    if (published.size() > 1) text += fmt::format("\n{}", AlignColumns(published, 1, 2));
   }
-  const auto section = [&](const char* title, const std::vector<std::string>& lines) {
+  const auto section = [&](const std::string& title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     text += fmt::format("\n{}\n", title);
-    for (const std::string& line : lines) text += "  " + line + "\n";
+    for (const std::string& line : lines) text += "  " + Printable(line) + "\n";
   };
-  section("The scorers disagree", Disagreements(results));
+  section("The scorers disagree (*)", Disagreements(results));
   if (!results.paired_tests.empty()) {
     text += "\nPaired t tests\n" + AlignColumns(TestRows(results), kLeft, 2);
   }
   const Rows flags = FlagRows(results);
   if (flags.size() > 1) text += "\nFlags\n" + AlignColumns(flags, 2, 2);
-  section("Not scored", BrokenLines(results));
+  section(BrokenTitle(results), BrokenLines(results));
   return text;
 }
 
@@ -211,18 +246,18 @@ std::string ToMarkdown(const Results& results) {
     }
     text += MarkdownTable(rows);
   }
-  const auto section = [&](const char* title, const std::vector<std::string>& lines) {
+  const auto section = [&](const std::string& title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     text += fmt::format("\n### {}\n\n", title);
     for (const std::string& line : lines) text += "- " + EscapeMarkdown(line) + "\n";
   };
-  section("The scorers disagree", Disagreements(results));
+  section("The scorers disagree (*)", Disagreements(results));
   if (!results.paired_tests.empty()) {
     text += "\n### Paired t tests\n\n" + MarkdownTable(TestRows(results));
   }
   const Rows flags = FlagRows(results);
   if (flags.size() > 1) text += "\n### Flags\n\n" + MarkdownTable(flags);
-  section("Not scored", BrokenLines(results));
+  section(BrokenTitle(results), BrokenLines(results));
   return text;
 }
 

@@ -17,7 +17,7 @@ std::string ToTable(const Results& results);
 std::string ToMarkdown(const Results& results);
 
 // One line for each metric of a task that scorers disagree on: rates by 0.05 or more, latencies by
-// 0.1 s or more.
+// 0.1 s or more, or where one of them has no value.
 std::vector<std::string> Disagreements(const Results& results);
 
 }  // namespace ppx::report

@@ -36,8 +36,8 @@ ppx_require(CLI11_FOUND CLI11)
 find_path(DOCTEST_INCLUDE_DIR doctest/doctest.h)
 ppx_require(DOCTEST_INCLUDE_DIR doctest)
 # Used by tests alone: an HTTP server and a JSON Schema validator.
-find_path(HTTPLIB_INCLUDE_DIR httplib.h)
-ppx_require(HTTPLIB_INCLUDE_DIR cpp-httplib)
+pkg_check_modules(cpp-httplib IMPORTED_TARGET cpp-httplib)  # its flags decide a class's layout
+ppx_require(cpp-httplib_FOUND cpp-httplib)
 find_path(VALIJSON_INCLUDE_DIR valijson/validator.hpp)
 ppx_require(VALIJSON_INCLUDE_DIR valijson)
 add_library(ppx_doctest INTERFACE)

@@ -1,66 +1,21 @@
-// tests/e2e/offline.h: ppx-offline on files in a folder that goes away with the test.
+// tests/e2e/offline.h: ppx-offline on the bundled checkpoint.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
-#include "support/run_program.h"
+#include "e2e/files.h"
 
 namespace ppx::test {
-
-using Arguments = std::vector<std::string>;
-
-inline Arguments operator+(Arguments left, const Arguments& right) {
-  left.insert(left.end(), right.begin(), right.end());
-  return left;
-}
 
 inline std::string TinyFolder() { return PPX_SOURCE_DIR "/configs/tiny"; }
 inline std::string GoldenFile(const std::string& name) {
   return std::string(PPX_SOURCE_DIR "/tests/golden/tiny/") + name;
 }
 
-// A new folder, removed with all it holds.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  // Names in it, sorted; hidden ones too.
-  std::vector<std::string> Names() const;
-
- private:
-  std::string path_;
-};
-
 // Runs ppx-offline on the CPU, without the user's settings in the environment.
 RunResult Offline(const Arguments& arguments, RunOptions options = {});
 
 // `--model tiny --input-wav INPUT`, with its path.
 Arguments Tiny(const std::string& input);
-
-std::string ReadBytes(const std::string& path);
-void WriteBytes(const std::string& path, const std::string& bytes);
-nlohmann::json ReadJson(const std::string& path);
-
-// Noise at a quarter of full scale; another `seed`, other noise.
-std::vector<float> Noise(size_t samples, unsigned seed = 1);
-
-// Through libsndfile; `format` is its SF_FORMAT_* pair. All channels are of equal length.
-void WriteSound(const std::string& path, const std::vector<std::vector<float>>& channels,
-                int rate_hz, int format);
-// A recording as the model takes it: 24 kHz, mono, float samples.
-void WriteRecording(const std::string& path, const std::vector<float>& samples);
-
-// The first channel, or the one named.
-std::vector<float> ReadSamples(const std::string& path, int channel = 0);
-
-// What a run that did not end with 0 said, for INFO().
-std::string Told(const RunResult& result);
 
 }  // namespace ppx::test

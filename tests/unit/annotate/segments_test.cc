@@ -32,25 +32,5 @@ TEST_CASE("tenths are those of the exact decimal, and ends stay within the audio
   CheckSame(RoundedToTenths(std::vector<Segment>{{0.04, 1.478}}, 1.47825), {{0.0, 1.47825}});
 }
 
-TEST_CASE("a gap of exactly the limit is merged") {
-  const std::vector<Segment> segments{{0, 1}, {1.5, 2}, {2.5000001, 3}, {2.9, 2.95}, {4, 5}};
-  CheckSame(MergeGaps(segments, 0.5), {{0, 2}, {2.5000001, 3}, {4, 5}});
-  CheckSame(MergeGaps(segments, 10), {{0, 5}});
-  CheckSame(MergeGaps({}, 0.5), {});
-}
-
-TEST_CASE("scaling, length and what two have in common") {
-  const std::vector<Segment> segments{{1, 2}, {3, 3.5}};
-  CheckSame(ScaleTimes(segments, 1.5), {{1.5, 3}, {4.5, 5.25}});
-  CHECK(TotalSeconds(segments) == 1.5);
-  CHECK(TotalSeconds({}) == 0);
-  CHECK(!Intersection({1, 2}, {2, 3}));
-  CHECK(!Intersection({1, 2}, {3, 4}));
-  const auto common = Intersection({1, 4}, {2, 3});
-  REQUIRE(common);
-  CHECK(common->start_s == 2);
-  CHECK(common->end_s == 3);
-}
-
 }  // namespace
 }  // namespace ppx::annotate

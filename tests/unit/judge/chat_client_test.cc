@@ -16,7 +16,7 @@
 #include "support/doctest.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
-#include "unit/judge/fake_server.h"
+#include "support/fake_chat_server.h"
 #include "unit/judge/virtual_clock.h"
 
 namespace ppx::judge {

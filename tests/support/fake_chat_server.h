@@ -1,4 +1,4 @@
-// tests/unit/judge/fake_server.h: a chat-completions endpoint on 127.0.0.1 that a test scripts.
+// tests/support/fake_chat_server.h: a chat-completions endpoint on 127.0.0.1 that a test scripts.
 #pragma once
 
 #include <httplib.h>
