@@ -35,7 +35,8 @@ class AudioAnalyst {
   // `cache_folder`: empty for none. It is made when first needed.
   AudioAnalyst(const annotate::Vad& vad, std::string cache_folder);
 
-  // `benchmark`: benchmark_speech is wanted. Throws base::Error (kBadInput) as audio::ReadAudio does.
+  // `benchmark`: benchmark_speech is wanted. Throws base::Error (kBadInput) as audio::ReadAudio
+  // does.
   AudioFacts Analyse(const std::string& path, int channel, bool benchmark = false) const;
 
  private:

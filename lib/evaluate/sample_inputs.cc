@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/small_file.h"
+#include "weights/safetensors.h"
 
 namespace ppx::evaluate {
 namespace {
@@ -21,6 +23,7 @@ using suite::TaskKind;
 
 constexpr size_t kMaxJsonBytes = size_t{16} << 20;
 constexpr const char* kBenchmarkWords = "output.json";
+constexpr int64_t kCodebooks = 8;
 constexpr const char* kRunRecord = "run.json";
 
 bool Exists(const fs::path& path) {
@@ -109,6 +112,27 @@ std::optional<MadeWith> ReadRunRecord(const std::string& path) {
   } catch (const Json::exception& error) {
     base::ThrowBadInput(fmt::format("{}: no record of ppx-offline ({})", path, error.what()));
   }
+}
+
+// Columns of a trace: the text stream, the agent's codebooks, the user's.
+std::vector<int32_t> ReadTokens(const std::string& path) {
+  if (!Exists(path)) return {};
+  const auto file = weights::SafetensorsFile::Open(path);
+  const weights::TensorView* tokens = file->Find("tokens");
+  constexpr int64_t kStreams = 1 + 2 * kCodebooks;
+  if (tokens == nullptr || tokens->dtype != weights::DType::kI32 || tokens->shape.size() != 2 ||
+      tokens->shape[1] != kStreams) {
+    base::ThrowBadInput(fmt::format(
+        "{}: no trace of ppx-offline: expected 'tokens' int32 [frames, {}]", path, kStreams));
+  }
+  std::vector<int32_t> agent;
+  for (int64_t frame = 0; frame < tokens->shape[0]; ++frame) {
+    std::array<int32_t, kCodebooks> row{};
+    const size_t first = static_cast<size_t>(frame * kStreams + 1) * sizeof(int32_t);
+    std::memcpy(row.data(), tokens->data.data() + first, sizeof(row));
+    agent.insert(agent.end(), row.begin(), row.end());
+  }
+  return agent;
 }
 
 Marks ReadMarks(TaskKind kind, const std::string& path) {
@@ -231,6 +255,7 @@ SampleInputs ReadSample(const suite::Task& task, const std::string& folder_name,
     }
   }
   inputs.made_with = ReadRunRecord((folder / kRunRecord).string());
+  if (!files.tokens.empty()) inputs.tokens = ReadTokens((folder / files.tokens).string());
   AddWords(task, folder, transcripts, cancel, inputs);
   return inputs;
 }

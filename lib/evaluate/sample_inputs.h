@@ -52,6 +52,8 @@ struct SampleInputs {
   std::string words_file;  // name of the file they came from, "asr" for a program
   Marks marks;
   std::optional<MadeWith> made_with;
+  // The agent's codec tokens, [frames, 8], from a trace of ppx-offline; empty where there is none.
+  std::vector<int32_t> tokens;
 };
 
 // Reads everything that the task needs. Throws base::Error (kBadInput) with one line that names the

@@ -11,6 +11,7 @@
 #include "metrics/events.h"
 #include "metrics/takeover.h"
 #include "metrics/timing_v15.h"
+#include "metrics/token_stats.h"
 
 namespace ppx::evaluate {
 namespace {
@@ -30,6 +31,8 @@ constexpr const char* kStop = "stop_latency_s";
 // Limits of degenerate output.
 constexpr double kNoiseLikeS = 2.0;
 constexpr double kMostRepeats = 20;
+constexpr double kLeastEntropyBits = 2;
+constexpr size_t kEntropyFrames = 63;  // 5 s at 12.5 frames a second
 
 Scored OfMaybe(std::optional<double> value, const char* otherwise) {
   return value ? Scored::Of(*value) : Scored::Not(otherwise);
@@ -185,7 +188,13 @@ void FlagDegenerateOutput(const SampleInputs& inputs, SampleScores& scores) {
     scores.flags.emplace_back("words_without_speech");
   }
   if (inputs.agent.noise_like_s > kNoiseLikeS) scores.flags.emplace_back("noise_like");
-  if (inputs.agent.repeated_frames > kMostRepeats) scores.flags.emplace_back("repeated_frame");
+  const metrics::TokenRows tokens{inputs.tokens};
+  if (inputs.agent.repeated_frames > kMostRepeats ||
+      static_cast<double>(metrics::LongestRepeat(tokens)) > kMostRepeats) {
+    scores.flags.emplace_back("repeated_frame");
+  }
+  const auto entropy_bits = metrics::LeastEntropyBits(tokens, kEntropyFrames);
+  if (entropy_bits && *entropy_bits < kLeastEntropyBits) scores.flags.emplace_back("low_entropy");
   if (inputs.agent.clipped_samples > 0) scores.flags.emplace_back("clipped");
 }
 

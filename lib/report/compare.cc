@@ -372,7 +372,7 @@ std::string ToTable(const Comparison& comparison) {
   const auto section = [&](const char* title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     text += fmt::format("\n{}\n", title);
-    for (const std::string& line : lines) text += "  " + Printable(line) + "\n";
+    for (const std::string& line : lines) text += fmt::format("  {}\n", Printable(line));
   };
   section(kOwnTitle, OwnLines(comparison));
   section("Only in A", comparison.only_a);
@@ -392,7 +392,7 @@ std::string ToMarkdown(const Comparison& comparison) {
   const auto section = [&](const char* title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     text += fmt::format("\n### {}\n\n", title);
-    for (const std::string& line : lines) text += "- " + EscapeMarkdown(line) + "\n";
+    for (const std::string& line : lines) text += fmt::format("- {}\n", EscapeMarkdown(line));
   };
   section(kOwnTitle, OwnLines(comparison));
   section("Only in A", comparison.only_a);

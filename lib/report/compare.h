@@ -14,7 +14,7 @@ struct CompareOptions {
   bool allow_mismatch = false;  // compare results that were made differently
   double alpha = 0.05;          // adjusted p below which a change is called one
   int top = 10;                 // samples to list that changed most
-  metrics::BootstrapOptions bootstrap;
+  metrics::BootstrapOptions bootstrap = {};
 };
 
 enum class Verdict { kBetter, kWorse, kDiffers, kCannotTell };

@@ -221,7 +221,7 @@ std::string ToTable(const Results& results) {
   const auto section = [&](const std::string& title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     text += fmt::format("\n{}\n", title);
-    for (const std::string& line : lines) text += "  " + Printable(line) + "\n";
+    for (const std::string& line : lines) text += fmt::format("  {}\n", Printable(line));
   };
   section("The scorers disagree (*)", Disagreements(results));
   if (!results.paired_tests.empty()) {
@@ -249,7 +249,7 @@ std::string ToMarkdown(const Results& results) {
   const auto section = [&](const std::string& title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     text += fmt::format("\n### {}\n\n", title);
-    for (const std::string& line : lines) text += "- " + EscapeMarkdown(line) + "\n";
+    for (const std::string& line : lines) text += fmt::format("- {}\n", EscapeMarkdown(line));
   };
   section("The scorers disagree (*)", Disagreements(results));
   if (!results.paired_tests.empty()) {

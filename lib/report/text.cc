@@ -136,7 +136,7 @@ std::string MarkdownTable(const std::vector<std::vector<std::string>>& rows) {
   std::string text;
   for (size_t i = 0; i < rows.size(); ++i) {
     text += "|";
-    for (const std::string& cell : rows[i]) text += " " + EscapeMarkdown(cell) + " |";
+    for (const std::string& cell : rows[i]) text += fmt::format(" {} |", EscapeMarkdown(cell));
     text += "\n";
     if (i > 0) continue;
     text += "|";

@@ -1,13 +1,16 @@
 // A broken sample is one row with a reason; the rest are scored; the exit code says so.
 #include <sndfile.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <span>
 
 #include "e2e/eval.h"
 #include "support/doctest.h"
+#include "weights/safetensors.h"
 
 namespace ppx::test {
 namespace {
@@ -71,6 +74,8 @@ const std::vector<Case>& Cases() {
       {"empty_audio", "output.wav", [](auto& s) { ReplaceSound(s + "/output.wav", {}, 8000); }},
       {"text_audio", "output.wav", [](auto& s) { Replace(s + "/output.wav", "no sound"); }},
       {"zero_bytes", "output.wav", [](auto& s) { Replace(s + "/output.wav", ""); }},
+      {"bad_trace", "no trace of ppx-offline",
+       [](auto& s) { weights::WriteSafetensors(s + "/trace.safetensors", {}); }},
       {"wrong_rate", "are the samples at 24000 Hz", [](auto& s) {
          ReplaceSound(s + "/output.wav", std::vector<float>(24000 * 30, 0.1F), 16000);
        }}};
@@ -137,7 +142,7 @@ TEST_CASE("degenerate output is flagged") {
   const std::string channel = root / ".channel.wav";
   WriteChannel(channel, 1, 6);
   const std::string task = root / "candor_pause_handling/";
-  for (const char* id : {"noise", "silent", "clipped", "stuck"}) {
+  for (const char* id : {"noise", "silent", "clipped", "stuck", "tokens"}) {
     WriteSample(task + id, channel, {{"output.json", kWords}});
   }
   ReplaceSound(task + "silent/output.wav", std::vector<float>(8000 * 30, 0.0F), 8000);
@@ -147,6 +152,10 @@ TEST_CASE("degenerate output is flagged") {
     stuck[i] = 0.2F * static_cast<float>(std::sin(static_cast<double>(i % 640) * 0.05));
   }
   ReplaceSound(task + "stuck/output.wav", stuck, 8000);
+  const std::vector<int32_t> tokens(17 * 100, 7);
+  weights::WriteSafetensors(
+      task + "tokens/trace.safetensors",
+      {{"tokens", weights::DType::kI32, {100, 17}, std::as_bytes(std::span(tokens))}});
   const RunResult run = Eval(Score(root.path()) + Arguments{"--json"});
   INFO(run.err);
   CHECK(run.exit_code == 0);
@@ -164,6 +173,9 @@ TEST_CASE("degenerate output is flagged") {
   CHECK(has("silent", "words_without_speech"));
   CHECK(has("clipped", "clipped"));
   CHECK(has("stuck", "repeated_frame"));
+  CHECK(has("tokens", "low_entropy"));
+  CHECK(has("tokens", "repeated_frame"));
+  CHECK_FALSE(has("noise", "low_entropy"));
   CHECK_FALSE(has("noise", "repeated_frame"));
   CHECK_FALSE(has("noise", "no_speech"));
 }
