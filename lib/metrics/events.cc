@@ -89,9 +89,12 @@ EventScore ScorePauseEvent(const Dialogue& dialogue, const EventOptions& options
   if (dialogue.user.empty()) return NotExercised();
   const auto user = MergeSegments(dialogue.user, 0);
   const auto agent = MergeSegments(dialogue.agent, kAgentMergeGapS);
+  const Segment turn{user.front().start_s, user.back().end_s};
   const bool took_over = std::any_of(agent.begin(), agent.end(), [&](const Segment& speech) {
-    return speech.end_s - speech.start_s >= options.backchannel_s &&
-           speech.start_s > user.front().start_s && speech.start_s < user.back().end_s;
+    if (speech.start_s <= turn.start_s) {
+      return Overlap(speech, turn) >= options.greeting_overlap_s;
+    }
+    return speech.start_s < turn.end_s && speech.end_s - speech.start_s >= options.backchannel_s;
   });
   if (took_over) return WithStatus(EventStatus::kSpokeBeforeTurnEnd, Scored::Of(1));
   EventScore score = WithStatus(EventStatus::kNotExercised, Scored::Of(0));

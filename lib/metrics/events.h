@@ -37,6 +37,8 @@ struct EventOptions {
   double early_response_s = 0.5;
   // Agent speech shorter than this while the user speaks is a backchannel, no takeover.
   double backchannel_s = 1.0;
+  // A greeting that the user speaks into may end in peace for this long.
+  double greeting_overlap_s = 2.0;
 };
 
 // Two aligned channels of one file.
@@ -61,7 +63,7 @@ EventScore ScoreTurnEvent(const Dialogue& dialogue, double marked_end_s,
 
 // Does the agent leave the user's pauses alone? spoke_before_turn_end, and a takeover of 1, where
 // agent speech of `backchannel_s` or more begins between the user's first and last sound. What the
-// agent says before the user has begun (a greeting) is no takeover.
+// agent began before the user (a greeting) is one only if it goes on for `greeting_overlap_s` more.
 EventScore ScorePauseEvent(const Dialogue& dialogue, const EventOptions& options = {});
 
 // Does the agent stop, and answer, when it is interrupted? The interruption is the user's turn that

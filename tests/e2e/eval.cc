@@ -48,7 +48,7 @@ Json Words(const std::vector<Spoken>& words) {
 }
 
 Arguments Score(const std::string& root, const std::string& suite) {
-  return {"score", root, "--suite", suite, "--vad", "energy", "--no-cache"};
+  return {"score", root, "--suite", suite, "--vad", "energy", "--no-cache", "--resamples", "500"};
 }
 
 Json SampleValue(const Json& results, const std::string& task, const std::string& id,

@@ -61,7 +61,8 @@ TEST_CASE("pauses") {
   CHECK(takeover({user, {}}) == 0.0);
   CHECK(takeover({user, {{3.5, 4.2}}}) == 0.0);  // a backchannel
   CHECK(takeover({user, {{3.5, 5}}}) == 1.0);
-  CHECK(takeover({user, {{0.1, 3.2}}}) == 0.0);  // a greeting, begun before the user
+  CHECK(takeover({user, {{0.1, 2.5}}}) == 0.0);  // a greeting, begun before the user
+  CHECK(takeover({user, {{0.1, 3.2}}}) == 1.0);  // one that does not end
   CHECK(takeover({user, {{6.5, 9}}}) == 0.0);    // after the turn
   CHECK_FALSE(takeover({{}, {{3.5, 5}}}));
 }
