@@ -15,6 +15,7 @@ Command AddScore(CLI::App& app);
 Command AddCompare(CLI::App& app);
 Command AddGate(CLI::App& app);
 Command AddStats(CLI::App& app);
+Command AddVad(CLI::App& app);
 Command AddSelftest(CLI::App& app);
 
 }  // namespace ppx::app

@@ -38,6 +38,7 @@ int Main(int argc, char** argv) {
   add("compare", "Compare two results", AddCompare);
   add("gate", "Judge results by rules: exit code 0 pass, 1 fail, 2 could not judge", AddGate);
   add("stats", "Statistics of one pair of recordings", AddStats);
+  add("vad", "Stretches of speech of a recording", AddVad);
   add("selftest", "Measure the detectors on scenes with known speech", AddSelftest);
   return RunProgram(app, argc, argv, [&] { return commands.at(app.get_subcommands().front())(); });
 }

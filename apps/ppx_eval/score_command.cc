@@ -57,6 +57,7 @@ struct Options {
   double judge_per_minute = 0;
   int judge_concurrent = 4;
   double judge_timeout_s = 120;
+  int judge_retries = 5;
   std::vector<double> judge_prices;
 
   std::string speaker_model;
@@ -153,6 +154,11 @@ void AddOptions(CLI::App& app, Options& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->group(judge);
+  app.add_option("--judge-retries", options.judge_retries,
+                 "How often a request is sent again that failed for a reason that may pass")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str()
+      ->group(judge);
   app.add_option("--judge-prices", options.judge_prices,
                  "Price of a million tokens in and out, for the cost")
       ->expected(2)
@@ -183,6 +189,7 @@ Judges MakeJudges(const Options& options, const suite::Suite& suite, const std::
   chat.requests_per_minute = options.judge_per_minute;
   chat.max_concurrent = options.judge_concurrent;
   chat.total_timeout_s = options.judge_timeout_s;
+  chat.max_retries = options.judge_retries;
   if (options.judge_prices.size() == 2) {
     chat.prices = judge::Prices{options.judge_prices[0], options.judge_prices[1]};
   }

@@ -14,23 +14,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json Value(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
-
 Json ToJson(const annotate::Vad& vad, const evaluate::DetectorError& error) {
-  return {{"detector", vad.identity().name},
-          {"version", vad.identity().version},
-          {"step_s", vad.step_s()},
-          {"segments", error.expected},
-          {"found", error.found},
-          {"extra", error.extra},
-          {"onset_s",
-           {{"bias", Value(error.onset_bias_s)},
-            {"sd", Value(error.onset_sd_s)},
-            {"worst", Value(error.onset_worst_s)}}},
-          {"offset_s",
-           {{"bias", Value(error.offset_bias_s)},
-            {"sd", Value(error.offset_sd_s)},
-            {"worst", Value(error.offset_worst_s)}}}};
+  Json json{{"detector", vad.identity().name},
+            {"version", vad.identity().version},
+            {"step_s", vad.step_s()}};
+  json.update(Json(evaluate::ToJson(error)));
+  return json;
 }
 
 std::string Milliseconds(const std::optional<double>& seconds) {

@@ -4,28 +4,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "annotate/segments.h"
 #include "annotate/spectrum.h"
 #include "audio/loudness.h"
 #include "audio/wav_reader.h"
-#include "base/atomic_file.h"
 #include "base/digest.h"
-#include "base/error.h"
-#include "base/small_file.h"
 
 namespace ppx::evaluate {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 // Rises whenever the same file gives other facts: entries of older versions are not used.
 constexpr int kFactsVersion = 1;
 constexpr int kBenchmarkRateHz = 16'000;
-constexpr size_t kMaxEntryBytes = size_t{64} << 20;
 constexpr double kFrameS = 0.08;
 constexpr double kFlatness = 0.3;
 // Two frames sound the same where their difference is 40 dB below them.
@@ -73,26 +67,21 @@ std::vector<base::Segment> Segments(const Json& json) {
   return segments;
 }
 
-std::string Encode(const AudioFacts& facts) {
-  return Json{{"rate_hz", facts.rate_hz},
-              {"samples", facts.samples},
-              {"speech", ToJson(facts.speech)},
-              {"benchmark_speech", ToJson(facts.benchmark_speech)},
-              {"loudness_lufs", facts.loudness_lufs ? Json(*facts.loudness_lufs) : Json()},
-              {"peak", facts.peak},
-              {"clipped_samples", facts.clipped_samples},
-              {"noise_like_s", facts.noise_like_s},
-              {"repeated_frames", facts.repeated_frames}}
-             .dump() +
-         "\n";
+Json Encode(const AudioFacts& facts) {
+  return {{"rate_hz", facts.rate_hz},
+          {"samples", facts.samples},
+          {"speech", ToJson(facts.speech)},
+          {"benchmark_speech", ToJson(facts.benchmark_speech)},
+          {"loudness_lufs", facts.loudness_lufs ? Json(*facts.loudness_lufs) : Json()},
+          {"peak", facts.peak},
+          {"clipped_samples", facts.clipped_samples},
+          {"noise_like_s", facts.noise_like_s},
+          {"repeated_frames", facts.repeated_frames}};
 }
 
 // No value for a damaged entry: it is measured again.
-std::optional<AudioFacts> Decode(const std::string& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return std::nullopt;
+std::optional<AudioFacts> Decode(const Json& json) {
   try {
-    const Json json = Json::parse(base::ReadSmallFile(path, kMaxEntryBytes, "a cache entry"));
     AudioFacts facts;
     facts.rate_hz = json.at("rate_hz");
     facts.samples = json.at("samples");
@@ -108,37 +97,27 @@ std::optional<AudioFacts> Decode(const std::string& path) {
     return facts;
   } catch (const Json::exception&) {
     return std::nullopt;
-  } catch (const base::Error&) {
-    return std::nullopt;
   }
 }
 
 }  // namespace
 
-AudioAnalyst::AudioAnalyst(const annotate::Vad& vad, std::string cache_folder)
-    : vad_(vad), cache_folder_(std::move(cache_folder)) {
+AudioAnalyst::AudioAnalyst(const annotate::Vad& vad, const std::string& cache_folder)
+    : vad_(vad), cache_(cache_folder, "audio") {
   const annotate::VadIdentity identity = vad.identity();
   identity_ =
       fmt::format("{}|{}|{}|{}", kFactsVersion, identity.name, identity.version, identity.sha256);
 }
 
 AudioFacts AudioAnalyst::Analyse(const std::string& path, int channel, bool benchmark) const {
-  if (cache_folder_.empty()) return Measure(path, channel, benchmark);
+  if (!cache_.enabled()) return Measure(path, channel, benchmark);
   const std::string key =
       fmt::format("{}|{}|{}|{}", base::Sha256File(path), channel, benchmark, identity_);
-  const std::string name = base::Sha256Hex(std::as_bytes(std::span(key)));
-  const fs::path folder = fs::path(cache_folder_) / "audio" / name.substr(0, 2);
-  const std::string entry = (folder / (name + ".json")).string();
-  if (auto facts = Decode(entry)) return *std::move(facts);
-  AudioFacts facts = Measure(path, channel, benchmark);
-  // A cache that cannot be written costs time, nothing else.
-  std::error_code ignored;
-  fs::create_directories(folder, ignored);
-  try {
-    base::WriteFileAtomically(entry, Encode(facts));
-  } catch (const base::Error&) {
-    return facts;
+  if (const auto entry = cache_.Find(key)) {
+    if (auto facts = Decode(*entry)) return *std::move(facts);
   }
+  AudioFacts facts = Measure(path, channel, benchmark);
+  cache_.Keep(key, Encode(facts));
   return facts;
 }
 

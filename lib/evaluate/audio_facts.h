@@ -8,6 +8,7 @@
 
 #include "annotate/vad.h"
 #include "base/timeline.h"
+#include "evaluate/json_cache.h"
 
 namespace ppx::evaluate {
 
@@ -33,7 +34,7 @@ struct AudioFacts {
 class AudioAnalyst {
  public:
   // `cache_folder`: empty for none. It is made when first needed.
-  AudioAnalyst(const annotate::Vad& vad, std::string cache_folder);
+  AudioAnalyst(const annotate::Vad& vad, const std::string& cache_folder);
 
   // `benchmark`: benchmark_speech is wanted. Throws base::Error (kBadInput) as audio::ReadAudio
   // does.
@@ -43,7 +44,7 @@ class AudioAnalyst {
   AudioFacts Measure(const std::string& path, int channel, bool benchmark) const;
 
   const annotate::Vad& vad_;
-  std::string cache_folder_;
+  JsonCache cache_;
   std::string identity_;
 };
 

@@ -16,6 +16,7 @@
 #include "evaluate/judging.h"
 #include "evaluate/parallel.h"
 #include "evaluate/sample_scores.h"
+#include "evaluate/selftest.h"
 #include "evaluate/speech_change.h"
 #include "metrics/distance.h"
 #include "metrics/multiple_tests.h"
@@ -217,6 +218,7 @@ Json Context(const suite::Suite& suite, const suite::FoundSamples& found,
                     {"version", vad.version},
                     {"sha256", vad.sha256},
                     {"step_s", options.vad->step_s()}};
+  context["vad"]["selftest"] = ToJson(DetectorErrorOf(*options.vad, options.cache_folder));
   context["statistics"] = {{"confidence", options.bootstrap.confidence},
                            {"resamples", options.bootstrap.resamples},
                            {"seed", options.bootstrap.seed}};

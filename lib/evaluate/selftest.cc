@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "evaluate/json_cache.h"
 #include "metrics/descriptive.h"
 
 namespace ppx::evaluate {
@@ -118,7 +119,63 @@ void Summarise(const std::vector<double>& errors_s, std::optional<double>& bias_
                               [](double a, double b) { return std::abs(a) < std::abs(b); });
 }
 
+constexpr int kScenesVersion = 1;  // rises with every change of the scenes or of what is measured
+
+nlohmann::json Maybe(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json();
+}
+
+std::optional<DetectorError> FromJson(const nlohmann::json& json) {
+  const auto maybe = [](const nlohmann::json& value) {
+    return value.is_null() ? std::nullopt : std::optional(value.get<double>());
+  };
+  try {
+    DetectorError error;
+    error.expected = json.at("segments");
+    error.found = json.at("found");
+    error.extra = json.at("extra");
+    const nlohmann::json& onset = json.at("onset_s");
+    const nlohmann::json& offset = json.at("offset_s");
+    error.onset_bias_s = maybe(onset.at("bias"));
+    error.onset_sd_s = maybe(onset.at("sd"));
+    error.onset_worst_s = maybe(onset.at("worst"));
+    error.offset_bias_s = maybe(offset.at("bias"));
+    error.offset_sd_s = maybe(offset.at("sd"));
+    error.offset_worst_s = maybe(offset.at("worst"));
+    return error;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
+
+nlohmann::json ToJson(const DetectorError& error) {
+  return {{"segments", error.expected},
+          {"found", error.found},
+          {"extra", error.extra},
+          {"onset_s",
+           {{"bias", Maybe(error.onset_bias_s)},
+            {"sd", Maybe(error.onset_sd_s)},
+            {"worst", Maybe(error.onset_worst_s)}}},
+          {"offset_s",
+           {{"bias", Maybe(error.offset_bias_s)},
+            {"sd", Maybe(error.offset_sd_s)},
+            {"worst", Maybe(error.offset_worst_s)}}}};
+}
+
+DetectorError DetectorErrorOf(const annotate::Vad& vad, const std::string& cache_folder) {
+  const JsonCache cache(cache_folder, "detectors");
+  const annotate::VadIdentity identity = vad.identity();
+  const std::string key =
+      fmt::format("{}|{}|{}|{}", kScenesVersion, identity.name, identity.version, identity.sha256);
+  if (const auto entry = cache.Find(key)) {
+    if (const auto error = FromJson(*entry)) return *error;
+  }
+  const DetectorError error = MeasureDetector(vad, SyntheticScenes());
+  cache.Keep(key, ToJson(error));
+  return error;
+}
 
 std::vector<Scene> SyntheticScenes() {
   std::vector<Scene> scenes;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,11 @@ struct DetectorError {
   std::optional<double> onset_bias_s, onset_sd_s, onset_worst_s;
   std::optional<double> offset_bias_s, offset_sd_s, offset_worst_s;
 };
+
+// Of the scenes above; the same detector is measured once a cache (`cache_folder`: empty for none).
+DetectorError DetectorErrorOf(const annotate::Vad& vad, const std::string& cache_folder);
+
+nlohmann::json ToJson(const DetectorError& error);
 
 DetectorError MeasureDetector(const annotate::Vad& vad, const std::vector<Scene>& scenes);
 

@@ -98,6 +98,20 @@ void Test(const std::vector<double>& differences, const CompareOptions& options,
   }
 }
 
+// Holm over the tests of the changes that belong.
+template <typename Belongs>
+void AdjustFamily(std::vector<MetricChange>& changes, const Belongs& belongs) {
+  std::vector<double> p_values;
+  for (const MetricChange& change : changes) {
+    if (change.p && belongs(change)) p_values.push_back(*change.p);
+  }
+  const auto adjusted = metrics::HolmAdjust(p_values);
+  size_t next = 0;
+  for (MetricChange& change : changes) {
+    if (change.p && belongs(change)) change.p_holm = adjusted[next++];
+  }
+}
+
 Verdict Judged(const MetricChange& change, double alpha) {
   if (!change.p_holm || !(*change.p_holm < alpha) || *change.difference == 0) {
     return Verdict::kCannotTell;
@@ -282,16 +296,11 @@ Comparison Compare(const Results& a, const Results& b, const CompareOptions& opt
     base::ThrowBadInput("the two results have no metric in common");
   }
 
-  std::vector<double> p_values;
-  for (const MetricChange& change : comparison.changes) {
-    if (change.p) p_values.push_back(*change.p);
-  }
-  const auto adjusted = metrics::HolmAdjust(p_values);
-  size_t next = 0;
-  for (MetricChange& change : comparison.changes) {
-    if (change.p) change.p_holm = adjusted[next++];
-    change.verdict = Judged(change, options.alpha);
-  }
+  AdjustFamily(comparison.changes,
+               [](const MetricChange& c) { return c.direction != Direction::kNone; });
+  AdjustFamily(comparison.changes,
+               [](const MetricChange& c) { return c.direction == Direction::kNone; });
+  for (MetricChange& change : comparison.changes) change.verdict = Judged(change, options.alpha);
   std::stable_sort(comparison.samples.begin(), comparison.samples.end(),
                    [](const SampleChange& x, const SampleChange& y) {
                      return std::tie(y.spreads, x.task, x.id, x.scorer, x.name) <

@@ -35,7 +35,8 @@ struct MetricChange {
   std::optional<double> difference;           // b - a
   std::optional<metrics::Interval> interval;  // of the mean of the paired differences, BCa
   std::string test;                           // "mcnemar" for rates, "permutation" for means
-  std::optional<double> p, p_holm;            // no value for n = 0; adjusted over all tests here
+  std::optional<double> p, p_holm;            // no value for n = 0; adjusted over the tests of
+                                              // metrics that have a better direction, or have none
   // The smallest difference that this many samples, as scattered as these, would show with 80 %
   // power at alpha; no value where none is.
   std::optional<double> detectable;

@@ -188,6 +188,20 @@ std::vector<std::string> ContextLines(const Results& results) {
                               field(suite, "name"), field(suite, "version"), field(vad, "name"),
                               field(vad, "version"), field(transcripts, "source"),
                               field(transcripts, "name")));
+  // What a latency from detected speech is off by; measured on scenes with known speech.
+  const nlohmann::json bias = vad.is_object() ? vad.value("selftest", nlohmann::json()) : nullptr;
+  const auto milliseconds = [&](const char* event) {
+    const nlohmann::json& error = bias.at(event);
+    if (!error.at("bias").is_number() || !error.at("sd").is_number())
+      return std::string("not known");
+    constexpr double kMilli = 1000;
+    return fmt::format("{:+.0f} ms (sd {:.0f})", error.at("bias").get<double>() * kMilli,
+                       error.at("sd").get<double>() * kMilli);
+  };
+  if (bias.is_object() && bias.contains("onset_s") && bias.contains("offset_s")) {
+    lines.push_back(fmt::format("the detector's self-test: onsets {}, offsets {}",
+                                milliseconds("onset_s"), milliseconds("offset_s")));
+  }
   lines.push_back(fmt::format("lead-in {} s, tail {} s, alignment {} (null: not known)",
                               text(find("lead_in_s")), text(find("tail_s")),
                               text(find("alignment"))));

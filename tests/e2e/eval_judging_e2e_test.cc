@@ -177,7 +177,7 @@ TEST_CASE("an address where nobody answers") {
   WriteChannel(channel);
   WriteInterruption(root / "synthetic_user_interruption/1", channel, "Rome is lovely.");
   const RunResult run = Eval(Score(root.path()) + Arguments{"--judge-url", "http://127.0.0.1:9/v1",
-                                                            "--judge-timeout", "2"});
+                                                            "--judge-retries", "1"});
   CHECK(run.exit_code == 4);
 }
 

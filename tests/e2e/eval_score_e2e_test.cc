@@ -97,9 +97,6 @@ TEST_CASE("the benchmark's own values, through files") {
                            "takeover_rate"),
                golden.at("tor"));
   }
-  for (const Json& metric : results.at("metrics")) {
-    CHECK(metric.at("n").get<int>() + metric.at("n_unscored").get<int>() <= 60);
-  }
 }
 
 TEST_CASE("threads, the cache, the locale and where the folder lies change no byte") {
@@ -225,6 +222,33 @@ TEST_CASE("transcripts from a program") {
   CHECK_THROWS(MetricOf(events, "candor_pause_handling", "fdb-exact", "takeover_rate"));
 }
 
+TEST_CASE("speech of a recording, by either detector") {
+  const std::string wav = PPX_SOURCE_DIR "/tests/golden/vad/wav/long_turn.wav";
+  const Json expected =
+      ReadJson(PPX_SOURCE_DIR "/tests/golden/vad/expected.json").at("long_turn.wav");
+  const RunResult run = Eval({"vad", wav, "--vad-model", PPX_SILERO_VAD, "--probabilities"});
+  INFO(run.err);
+  REQUIRE(run.exit_code == 0);
+  const Json found = Json::parse(run.out);
+  REQUIRE(found.at("probabilities").size() == expected.at("probs").size());
+  for (size_t i = 0; i < expected.at("probs").size(); ++i) {
+    CHECK(std::abs(found.at("probabilities")[i].get<double>() -
+                   expected.at("probs")[i].get<double>()) <= 1e-3);
+  }
+  REQUIRE(found.at("segments").size() == expected.at("segments_samples").size());
+  for (size_t i = 0; i < found.at("segments").size(); ++i) {
+    const Json& wanted = expected.at("segments_samples")[i];
+    CHECK(found.at("segments")[i][0].get<double>() * 16000 ==
+          doctest::Approx(wanted.at("start").get<double>()));
+    CHECK(found.at("segments")[i][1].get<double>() * 16000 ==
+          doctest::Approx(wanted.at("end").get<double>()));
+  }
+  CHECK(Eval({"vad", wav, "--vad", "energy"}).out.find("\n") != std::string::npos);
+  CHECK(Eval({"vad", wav, "--vad", "energy", "--probabilities"}).exit_code == 2);
+  CHECK(Eval({"vad", "/nowhere.wav", "--vad", "energy"}).exit_code == 3);
+  CHECK(Eval({"vad", wav, "--vad-model", "/nowhere.jit"}).exit_code == 3);
+}
+
 TEST_CASE("the self-test hears every stretch of speech") {
   const RunResult run = Eval({"selftest", "--energy-only", "--json"});
   INFO(run.err);
@@ -236,7 +260,7 @@ TEST_CASE("the self-test hears every stretch of speech") {
 }
 
 TEST_CASE("help with examples for every command") {
-  for (const char* command : {"score", "compare", "gate", "stats", "selftest"}) {
+  for (const char* command : {"score", "compare", "gate", "stats", "vad", "selftest"}) {
     const RunResult help = Eval({command, "--help"});
     CHECK(help.exit_code == 0);
     CHECK(help.err.empty());

@@ -44,9 +44,9 @@ SegmentOptions Short() {
   return options;
 }
 
-TEST_CASE("120 probability sequences of Silero's own function") {
+TEST_CASE("probability sequences of Silero's own function") {
   const Json cases = Golden("segmentation.json");
-  REQUIRE(cases.size() == 120);
+  REQUIRE_FALSE(cases.empty());
   for (size_t i = 0; i < cases.size(); ++i) {
     CAPTURE(i);
     const Json& item = cases.at(i);

@@ -18,7 +18,7 @@ using Json = nlohmann::json;
 Json Cases(const std::string& name) {
   std::ifstream file(PPX_SOURCE_DIR "/tests/golden/metrics/" + name);
   Json cases = Json::parse(file);
-  REQUIRE(cases.size() > 50);
+  REQUIRE_FALSE(cases.empty());
   return cases;
 }
 
