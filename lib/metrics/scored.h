@@ -10,8 +10,8 @@ namespace ppx::metrics {
 inline constexpr const char* kStatusOk = "ok";
 
 struct Scored {
-  std::optional<double> value;  // finite
-  std::string status = kStatusOk;     // kStatusOk exactly where there is a value
+  std::optional<double> value;     // finite
+  std::string status = kStatusOk;  // kStatusOk exactly where there is a value
 
   static Scored Of(double value) { return {value, kStatusOk}; }
   static Scored Not(std::string status) { return {std::nullopt, std::move(status)}; }
