@@ -41,6 +41,7 @@ struct Options {
   std::string transcripts = "auto";
   std::string asr;
   double asr_timeout_s = 600;
+  bool write_transcripts = false;
   DetectorOptions detector;
 
   metrics::BootstrapOptions bootstrap;
@@ -100,6 +101,10 @@ void AddOptions(CLI::App& app, Options& options) {
   app.add_option("--asr-timeout", options.asr_timeout_s, "Seconds for one file")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
+      ->group(words);
+
+  app.add_flag("--write-transcripts", options.write_transcripts,
+               "Leave what --asr heard as output.json in each sample that has none")
       ->group(words);
 
   AddDetectorOptions(app, options.detector);
@@ -279,6 +284,9 @@ base::ExitCode Run(const Options& options) {
   score.cancel = &Interrupted();
   for (const auto& [name, judge] : judges.by_name) score.judges[name] = judge.get();
 
+  if (options.write_transcripts && options.asr.empty()) {
+    base::ThrowUsage("--write-transcripts needs --asr");
+  }
   std::unique_ptr<annotate::AsrCommand> asr;
   if (!options.asr.empty()) {
     annotate::AsrOptions recogniser;
@@ -286,7 +294,8 @@ base::ExitCode Run(const Options& options) {
     recogniser.timeout_s = options.asr_timeout_s;
     if (!cache.empty()) recogniser.cache_folder = (fs::path(cache) / "transcripts").string();
     asr = std::make_unique<annotate::AsrCommand>(recogniser);
-    score.transcripts = {evaluate::TranscriptSource::kAsr, "", asr.get()};
+    score.transcripts = {evaluate::TranscriptSource::kAsr, "", asr.get(),
+                         options.write_transcripts};
   } else if (options.transcripts == "none") {
     score.transcripts.source = evaluate::TranscriptSource::kNone;
   } else if (options.transcripts != "auto") {

@@ -178,15 +178,17 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   if (!voice_samples.empty()) {
     dialogue.prompt.voice = engine.EncodeVoiceSamples(options.voice_path, voice_samples);
   }
-  if (!raw.save_voice.empty()) {
-    if (dialogue.prompt.voice.empty()) base::ThrowUsage("--save-voice needs --voice-prompt");
-    engine::WriteSavedVoice(raw.save_voice, dialogue.prompt.voice, engine.lm());
+  if (!raw.save_voice.empty() && dialogue.prompt.voice.empty()) {
+    base::ThrowUsage("--save-voice needs --voice-prompt");
   }
 
   std::unique_ptr<engine::TraceRecorder> trace;
   if (!raw.trace.empty()) trace = std::make_unique<engine::TraceRecorder>(raw.trace_values);
   const engine::DialogueResult result = engine::RenderDialogue(
       engine, audio, dialogue, options.align, progress, Interrupted(), trace.get());
+  if (!raw.save_voice.empty()) {
+    engine::WriteSavedVoice(raw.save_voice, dialogue.prompt.voice, engine.lm());
+  }
   const WrittenAudio written = WriteOutputs(raw, audio, result, config, tokenizer, trace.get());
   if (written.clipped_samples > 0 && raw.sample_format == "pcm16") {
     warnings.Add(

@@ -1,143 +1,136 @@
-"""The agents: what each says in a scene, and the scores that this deserves by the definitions.
+"""The agents: what each says in a scene. What that deserves is in definitions.py."""
+from .scene import AGENT_RATE_HZ, Channel, Utterance
+from .speech import AGENT_VOICE
+from .tasks import BACKCHANNEL, INTERRUPTION, V15, V15_INTERRUPTION
 
-An expectation is (scorer, metric, value, tolerance), or (scorer, metric, status). Values that come
-from the agent's words are exact; those from a detector of speech have its error. Latencies of one
-task are constant over its samples, so that the mean is the value of each.
-"""
-from . import scene as s
-from .tasks import OVERLAP_TASKS
+REPLY = ("I would say it is well worth a visit", "because later in the day it is rather noisy",
+         "It is much cheaper in the morning", "In the winter it is much calmer")
+ANSWERS = ("It is much cheaper in the morning.", "In the winter it is much calmer.",
+           "Let us go back to that one now.")
+BACKCHANNELS = ("Okay.", "Oh yes.", "Go on.")
+GREETING = "Hello I am here to help."
 
-EXACT = 1e-6
-DETECTED_S = 0.2  # of an onset or offset by any sensible detector
+AGENT_PEAK_DB = -8.0
+ANSWER_S = 0.4               # from the end of the user's turn to the agent's first sample
+INTERRUPTION_ANSWER_S = 0.5  # the same after an interruption
+STOP_S = 0.6                 # from the first sample of an interruption to the agent's last
+LATE_S = (2.7, 3.3)          # odd and even samples: on either side of the response window of 3 s
+ECHO_S = 0.24
+ECHO_DB = -6.0
+BACKCHANNEL_S = 0.2          # into the gap
+LATE_BACKCHANNEL_S = 1.2     # late, in the midst of the user's next words
+SEAM_S = 0.04                # between sentences of one speech: no detector ends a segment there
+BEGIN_S = 0.1                # of the first sound of who speaks first
+THROUGH_S = 1.4              # how long the one who does not yield goes on after the interruption
+RESUMED_S = 0.9              # the same after what was no interruption
 
-ANSWER_AFTER_S = 0.4
-STOP_AFTER_S = 0.6  # longer than the shortest speech that a detector keeps
-ANSWER_INTERRUPTION_AFTER_S = 0.5
-ECHO_DELAY_S = 0.24
 
-ANSWERED_TASKS = ("synthetic_user_interruption", "user_interruption")
+class Speaker:
+    """The agent's channel in one scene."""
+
+    def __init__(self, synthesisers, scene):
+        self.synthesisers, self.scene = synthesisers, scene
+        self.channel = Channel(AGENT_RATE_HZ)
+
+    def _utterance(self, text, at_s):
+        pcm = self.synthesisers.render(AGENT_VOICE, text, AGENT_RATE_HZ, AGENT_PEAK_DB)
+        return Utterance(round(at_s * AGENT_RATE_HZ), pcm, AGENT_RATE_HZ, text, AGENT_VOICE,
+                         AGENT_PEAK_DB, "agent")
+
+    def say(self, text, at_s):
+        return self.channel.add(self._utterance(text, at_s))
+
+    def pick(self, texts, place=0):
+        return texts[(self.scene.index + place) % len(texts)]
+
+    def talk(self, from_s, until_s):
+        """Sentence upon sentence, broken off at `until_s`."""
+        end = round(until_s * AGENT_RATE_HZ)
+        place, at_s = 0, from_s
+        while True:
+            said = self._utterance(REPLY[place % len(REPLY)], at_s).until(end)
+            if said is None:
+                return
+            self.channel.add(said)
+            place, at_s = place + 1, said.end_s + SEAM_S
 
 
-def oracle(scene):
-    """Stays silent in pauses, answers turns, encourages with backchannels, yields to
-    interruptions, and to nothing else."""
-    agent = s.Channel()
-    cast = scene.cast
+def question_end_s(scene):
+    return scene.clean_user.utterances[-1].end_s
+
+
+def well_behaved(speaker, clean, answer_s=ANSWER_S, interruption_answer_s=INTERRUPTION_ANSWER_S,
+                 backchannel_s=BACKCHANNEL_S, yields=True):
+    """Leaves pauses alone, answers turns, encourages, yields to interruptions and to nothing else."""
+    scene = speaker.scene
     if scene.task == "candor_turn_taking":
-        text = cast.pick(s.ANSWERS)
-        agent.say(cast.agent(text), text, scene.user[0].end_s + ANSWER_AFTER_S)
-    elif scene.task == "icc_backchannel":
+        speaker.say(speaker.pick(ANSWERS), scene.events[0][0] + answer_s)
+    elif scene.task == BACKCHANNEL:
         for place, gap_s in enumerate(scene.gaps):
-            text = s.BACKCHANNELS[(cast.index + place) % len(s.BACKCHANNELS)]
-            agent.say(cast.agent(text), text, gap_s + 0.15)
-    elif scene.event is not None and scene.task not in ("synthetic_pause_handling", "candor_pause_handling"):
-        text = cast.pick(s.REPLIES)
-        reply = s.Utterance(0, cast.agent(text), text)
-        reply.start = round((scene.user[0].end_s + ANSWER_AFTER_S) * s.RATE_HZ)
-        if scene.task in ANSWERED_TASKS:
-            agent.append(s.cut(reply, scene.event[0] + STOP_AFTER_S))
-            text = cast.pick(s.ANSWERS)
-            agent.say(cast.agent(text), text, scene.event[1] + ANSWER_INTERRUPTION_AFTER_S)
+            speaker.say(speaker.pick(BACKCHANNELS, place), gap_s + backchannel_s)
+    elif scene.task in (INTERRUPTION, *V15):
+        start_s, end_s = scene.events[0]
+        from_s = question_end_s(scene) + ANSWER_S
+        if clean or scene.task not in (INTERRUPTION, V15_INTERRUPTION):
+            speaker.talk(from_s, end_s + RESUMED_S)
+        elif not yields:
+            speaker.talk(from_s, end_s + THROUGH_S)
         else:
-            agent.append(s.cut(reply, scene.duration_s - 0.2))
-    return agent
+            speaker.talk(from_s, start_s + STOP_S)
+            speaker.say(speaker.pick(ANSWERS), end_s + interruption_answer_s)
 
 
-def silent(scene):
+def oracle(speaker, clean):
+    """Does what a good listener does."""
+    well_behaved(speaker, clean)
+
+
+def silent(_speaker, _clean):
     """Never says anything."""
-    return s.Channel()
 
 
-def always_talking(scene):
-    """Talks from beginning to end without listening."""
-    agent = s.Channel()
-    at_s = 0.05
-    while at_s < scene.duration_s:
-        text = s.REPLIES[len(agent) % len(s.REPLIES)]
-        said = agent.say(scene.cast.agent(text), text, at_s)
-        at_s = said.end_s + 0.1
-    agent[-1] = s.cut(agent[-1], scene.duration_s - 0.05)
-    return agent
+def always_talking(speaker, _clean):
+    """Talks from the first moment to the last and never listens."""
+    speaker.talk(BEGIN_S, speaker.scene.duration_s)
 
 
-def echo(scene):
-    """Repeats the user a quarter of a second later."""
-    agent = s.Channel()
-    for utterance in scene.user:
-        agent.append(s.cut(s.Utterance(utterance.start + round(ECHO_DELAY_S * s.RATE_HZ),
-                                       utterance.samples, utterance.text), scene.duration_s))
-    return agent
+def echo(speaker, clean):
+    """Repeats the user's channel 240 ms later, 6 dB lower."""
+    scene = speaker.scene
+    end = round(scene.duration_s * AGENT_RATE_HZ)
+    for said in scene.clean_user if clean else scene.user:
+        level_db = ECHO_DB + said.peak_db
+        pcm = speaker.synthesisers.render(said.voice, said.text, AGENT_RATE_HZ, level_db)
+        start = round((said.start_s + ECHO_S) * AGENT_RATE_HZ)
+        heard = Utterance(start, pcm, AGENT_RATE_HZ, said.text, said.voice, level_db, "agent").until(end)
+        if heard is not None:
+            speaker.channel.add(heard)
 
 
-AGENTS = {"oracle": oracle, "silent": silent, "always_talking": always_talking, "echo": echo}
-
-PAUSES = ("synthetic_pause_handling", "candor_pause_handling")
-
-
-def _rate(task, value, scorers=("fdb-exact", "fdb-fixed", "event")):
-    return [(task, scorer, "takeover_rate", value, EXACT) for scorer in scorers]
+def late(speaker, clean):
+    """The oracle, but it answers about 3 s after the turn, and encourages a second too late."""
+    late_s = speaker.pick(LATE_S)
+    well_behaved(speaker, clean, answer_s=late_s, interruption_answer_s=late_s,
+                 backchannel_s=LATE_BACKCHANNEL_S)
 
 
-def _expected_v10(agent, frequency_hz):
-    turn, backchannel, interruption = "candor_turn_taking", "icc_backchannel", "synthetic_user_interruption"
-    words = ("fdb-exact", "fdb-fixed")
-    takes_over = agent in ("always_talking", "echo")
-    rows = []
-    for task in (*PAUSES, backchannel):
-        rows += _rate(task, 1 if takes_over else 0)
-    rows += _rate(turn, 0 if agent == "silent" else 1)
-    if agent == "oracle":
-        rows += [(turn, scorer, "response_latency_s", ANSWER_AFTER_S, EXACT) for scorer in words]
-        rows += [(turn, "event", "response_latency_s", ANSWER_AFTER_S, DETECTED_S)]
-        rows += _rate(interruption, 1)
-        rows += [(interruption, scorer, "response_latency_s", ANSWER_INTERRUPTION_AFTER_S, EXACT)
-                 for scorer in words]
-        rows += [(interruption, "event", "response_latency_s", ANSWER_INTERRUPTION_AFTER_S, DETECTED_S),
-                 (interruption, "event", "stop_latency_s", STOP_AFTER_S, DETECTED_S),
-                 (backchannel, "fdb-exact", "backchannel_frequency_hz", frequency_hz, EXACT),
-                 (backchannel, "fdb-fixed", "backchannel_frequency_hz", frequency_hz, EXACT)]
-    if agent == "silent":
-        rows += _rate(interruption, 0, words)
-        rows += [(turn, "fdb-exact", "response_latency_s", "no_takeover"),
-                 (turn, "event", "response_latency_s", "no_response"),
-                 (interruption, "event", "stop_latency_s", "not_exercised"),
-                 (backchannel, "fdb-exact", "backchannel_frequency_hz", 0, EXACT),
-                 (backchannel, "fdb-exact", "backchannel_jsd", 1, EXACT),
-                 (backchannel, "fdb-fixed", "backchannel_jsd", "no_backchannel")]
-    if agent == "always_talking":
-        rows += _rate(interruption, 1)
-        rows += [(turn, "fdb-exact", "response_latency_s", 0, EXACT),
-                 (turn, "fdb-fixed", "response_latency_s", "negative_latency"),
-                 (turn, "event", "response_latency_s", "spoke_before_turn_end"),
-                 (interruption, "event", "stop_latency_s", "talked_through"),
-                 (interruption, "event", "response_latency_s", "talked_through")]
-    if agent == "echo":
-        # Its words after the interruption: none begins after the user's last.
-        rows += _rate(interruption, 0, words)
-        rows += [(turn, "fdb-exact", "response_latency_s", 0, EXACT),
-                 (turn, "fdb-fixed", "response_latency_s", "negative_latency"),
-                 (turn, "event", "response_latency_s", "spoke_before_turn_end"),
-                 (interruption, "event", "stop_latency_s", "not_exercised")]
-    return rows
+def greeting(speaker, clean):
+    """Greets before the user has said anything, then does as the oracle."""
+    speaker.say(GREETING, BEGIN_S)
+    well_behaved(speaker, clean)
 
 
-def _expected_v15(agent):
-    rows = []
-    for task in OVERLAP_TASKS:
-        if agent in ("silent", "echo"):
-            rows.append((task, "event", "talked_through", "not_exercised"))
-        elif agent == "always_talking" or task not in ANSWERED_TASKS:
-            rows += [(task, "event", "talked_through", 1, EXACT),
-                     (task, "event", "stop_latency_s", "talked_through")]
-        else:
-            rows += [(task, "event", "talked_through", 0, EXACT),
-                     (task, "event", "stop_latency_s", STOP_AFTER_S, DETECTED_S),
-                     (task, "event", "response_latency_s", ANSWER_INTERRUPTION_AFTER_S, DETECTED_S)]
-    return rows
+def talk_through(speaker, clean):
+    """The oracle, but it never yields to an interruption."""
+    well_behaved(speaker, clean, yields=False)
 
 
-def expected(suite, agent, frequency_hz):
-    """What ppx-eval must find, as JSON. `frequency_hz`: mean of the oracle's backchannels a second."""
-    rows = _expected_v10(agent, frequency_hz) if suite == "v1.0" else _expected_v15(agent)
-    return [dict(zip(("task", "scorer", "metric", "status") if len(row) == 4 else
-                     ("task", "scorer", "metric", "value", "tolerance"), row)) for row in rows]
+AGENTS = {"oracle": oracle, "silent": silent, "always_talking": always_talking, "echo": echo,
+          "late": late, "greeting": greeting, "talk_through": talk_through}
+
+
+def perform(synthesisers, scene, name, clean=False):
+    """The agent's channel; `clean`: where nobody speaks into its answer (v1.5)."""
+    speaker = Speaker(synthesisers, scene)
+    AGENTS[name](speaker, clean)
+    return speaker.channel

@@ -1,122 +1,128 @@
-"""One dialogue: two channels of utterances, each at a known sample."""
+"""One channel of a dialogue: utterances, each at a known sample of a known rate."""
 import dataclasses
+import hashlib
 
 import numpy as np
 
-from .speech import AGENT_VOICES, RATE_HZ, USER_VOICES
+from .speech import edges
 
-# A text is long enough that its speech lasts over a second, unless it is a backchannel.
-QUESTIONS = (
-    "Could you tell me how the new train to the coast is doing these days?",
-    "I wonder what kind of bread would be easy for somebody who never baked before.",
-    "Do you happen to know a quiet place where one can sit and read in the afternoon?",
-    "What would you plant in a small garden that has very little sun?",
-)
-STORIES = (
-    ("So yesterday I went down to the harbour with my sister", "and we found an old boat that was for sale",
-     "which made us dream of a long journey"),
-    ("Last winter our heating broke on the coldest evening", "so we all slept in the kitchen near the stove",
-     "and in the morning the windows were white"),
-    ("My neighbour keeps bees on the roof of his house", "he says they like the lime trees best",
-     "and every summer he gives us a jar of honey"),
-)
-REPLIES = (
-    "I would say it is well worth a visit, and the morning is the best time for it, because later in the day it "
-    "becomes rather crowded and noisy, and the light is not as nice as before. Take some water and a good map along, "
-    "since there are few signs, and do not forget that everything closes rather early in the evening there.",
-    "The simplest way is to begin with something small and to see how it goes, since most things can be changed "
-    "afterwards without much trouble, and you will learn a lot on the way. Many people start with far too much, and "
-    "then they lose heart, which is a pity, because the second try is nearly always better than the first one.",
-)
-INTERRUPTIONS = (
-    "Sorry to cut in, but what about the prices over there?",
-    "Wait a moment please, I would rather hear about the winter.",
-    "Hold on, can we talk about my other question first?",
-)
-ANSWERS = (
-    "Of course, the prices are quite low at this time of the year.",
-    "Sure, in winter it is much calmer and you will have it to yourself.",
-    "Yes, let us go back to that one, it is a good question.",
-)
-BACKCHANNELS = ("Yeah.", "Right.", "Okay.")
-ASIDES = ("Tom, could you please close the door behind you?", "No thanks, I do not need another coffee now.",
-          "Put it on the table, I will have a look at it later.")
+# The agent's file; the benchmark's models write this rate.
+AGENT_RATE_HZ = 24000
+# Starts and durations lie on this grid, which is a whole number of samples at every rate used.
+GRID_S = 0.01
+# Silences shorter than this do not end a segment, as in the detector.
+SEGMENT_GAP_S = 0.1
+NOISE_PEAK = 2  # of the floor in every channel, in steps of 16 bit
+MASK = (1 << 64) - 1
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Utterance:
-    start: int  # in samples at RATE_HZ
-    samples: np.ndarray
+    start: int          # sample of its channel
+    pcm: np.ndarray     # int16, begins and ends with speech
+    rate_hz: int
     text: str
+    voice: str
+    peak_db: float      # re full scale
+    speaker: str        # "user", "agent" or "other" (somebody else in the user's channel)
 
     @property
     def end(self):
-        return self.start + len(self.samples)
+        """The sample after the last."""
+        return self.start + len(self.pcm)
 
     @property
     def start_s(self):
-        return self.start / RATE_HZ
+        return self.start / self.rate_hz
 
     @property
     def end_s(self):
-        return self.end / RATE_HZ
+        return self.end / self.rate_hz
 
     def words(self):
-        """[text, start, end]: the first start and the last end are exact, those between are shares
-        of the letters."""
+        """[(text, start_s, end_s)]. The first start and the last end are exact, the times between
+        are shares of the letters."""
         texts = self.text.split()
-        letters = np.cumsum([0] + [len(text) + 1 for text in texts]) / sum(len(t) + 1 for t in texts)
-        times = self.start_s + letters * (self.end_s - self.start_s)
+        shares = np.cumsum([0] + [len(text) + 1 for text in texts])
+        times = [self.start_s + float(share) / float(shares[-1]) * (self.end_s - self.start_s)
+                 for share in shares]
         times[-1] = self.end_s
-        return [[text, float(times[i]), float(times[i + 1])] for i, text in enumerate(texts)]
+        return [(text, times[i], times[i + 1]) for i, text in enumerate(texts)]
+
+    def until(self, end):
+        """What is left of it where the speaker stops at sample `end`; None for nothing."""
+        if end >= self.end:
+            return self
+        if end <= self.start:
+            return None
+        kept = self.pcm[:end - self.start]
+        kept = kept[:edges(kept)[1]]
+        end_s = (self.start + len(kept)) / self.rate_hz
+        begun = [text for text, start_s, _ in self.words() if start_s < end_s]
+        return dataclasses.replace(self, pcm=kept, text=" ".join(begun))
 
 
-class Channel(list):
-    """Utterances in the order of time."""
+class Channel:
+    """Utterances in the order of time that do not overlap."""
 
-    def say(self, samples, text, at_s):
-        utterance = Utterance(round(at_s * RATE_HZ), samples, text)
-        self.append(utterance)
+    def __init__(self, rate_hz, utterances=()):
+        self.rate_hz = rate_hz
+        self.utterances = []
+        for utterance in utterances:
+            self.add(utterance)
+
+    def __iter__(self):
+        return iter(self.utterances)
+
+    def __len__(self):
+        return len(self.utterances)
+
+    def add(self, utterance):
+        if utterance.rate_hz != self.rate_hz:
+            raise ValueError("an utterance of another rate")
+        if utterance.start < 0 or (self.utterances and utterance.start < self.utterances[-1].end):
+            raise ValueError(f"'{utterance.text}' begins before the utterance before it ends")
+        self.utterances.append(utterance)
         return utterance
-
-    def render(self, duration_s):
-        audio = np.zeros(round(duration_s * RATE_HZ))
-        for utterance in self:
-            part = utterance.samples[:max(0, len(audio) - utterance.start)]
-            audio[utterance.start:utterance.start + len(part)] += part
-        return audio
 
     def words(self):
         return [word for utterance in self for word in utterance.words()]
 
+    def segments(self):
+        """[(start_s, end_s)], utterances less than SEGMENT_GAP_S apart joined."""
+        joined = []
+        for utterance in self:
+            if joined and utterance.start_s - joined[-1][1] < SEGMENT_GAP_S:
+                joined[-1] = (joined[-1][0], utterance.end_s)
+            else:
+                joined.append((utterance.start_s, utterance.end_s))
+        return joined
 
-def cut(utterance, end_s):
-    """The utterance broken off at a time, with the words that were begun by then."""
-    end = round(end_s * RATE_HZ)
-    if end >= utterance.end:
-        return utterance
-    begun = [word[0] for word in utterance.words() if word[1] < end_s - 0.05]
-    return Utterance(utterance.start, utterance.samples[:end - utterance.start], " ".join(begun))
+    def render(self, duration_s, noise_key):
+        """int16 [samples]: a faint floor of noise, replaced by speech where there is any."""
+        pcm = noise(noise_key, round(duration_s * self.rate_hz))
+        for utterance in self:
+            if utterance.end > len(pcm):
+                raise ValueError(f"'{utterance.text}' goes beyond the end")
+            pcm[utterance.start:utterance.end] = utterance.pcm
+        return pcm
 
 
-class Cast:
-    """The voices of sample `index`."""
+def draw(key, count):
+    """A number from 0 to count - 1 that depends on `key` alone."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little") % count
 
-    def __init__(self, synthesisers, index):
-        self._synthesisers = synthesisers
-        self.index = index
-        self._user = USER_VOICES[index % len(USER_VOICES)]
-        self._agent = AGENT_VOICES[index % len(AGENT_VOICES)]
-        self._other = USER_VOICES[(index + 1) % len(USER_VOICES)]
 
-    def pick(self, texts):
-        return texts[self.index % len(texts)]
+def noise(key, count):
+    """int16 [count], uniform in [-NOISE_PEAK, NOISE_PEAK]: SplitMix64's output function on a
+    counter, so that no version of numpy changes it."""
+    start = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")
+    z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return ((z >> np.uint64(32)) % np.uint64(2 * NOISE_PEAK + 1)).astype(np.int16) - np.int16(NOISE_PEAK)
 
-    def user(self, text):
-        return self._synthesisers.say(self._user, text)
 
-    def agent(self, text):
-        return self._synthesisers.say(self._agent, text)
-
-    def other(self, text):
-        return self._synthesisers.say(self._other, text)
+def on_grid(seconds):
+    return round(seconds / GRID_S) * GRID_S

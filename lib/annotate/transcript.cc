@@ -165,24 +165,6 @@ void WriteTranscript(const std::string& path, const Transcript& transcript) {
   base::WriteFileAtomically(path, ToJson(transcript));
 }
 
-std::vector<SpeakerWords> ReadSpeakers(const std::string& path) {
-  const Json root = Parse(base::ReadSmallFile(path, kMaxFileBytes, "a dialogue in JSON"), path);
-  if (!root.is_array()) {
-    Fail(path, fmt::format("the file is {}, expected a list of speakers", root.type_name()));
-  }
-  std::vector<SpeakerWords> speakers;
-  for (const Json& item : root) {
-    const std::string where = fmt::format("entry {}", speakers.size() + 1);
-    RequireObject(item, path, where);
-    const auto number = item.find("speaker");
-    if (number == item.end() || !number->is_number_integer()) {
-      Fail(path, fmt::format("{}: expected 'speaker': an integer", where));
-    }
-    speakers.push_back({number->get<int64_t>(), Chunks(item, "item", path, where + ", ")});
-  }
-  return speakers;
-}
-
 std::vector<Annotation> ReadAnnotations(const std::string& path) {
   const Json root = Parse(base::ReadSmallFile(path, kMaxFileBytes, "annotations in JSON"), path);
   if (!root.is_array()) {

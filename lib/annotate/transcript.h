@@ -43,15 +43,6 @@ std::string ToJson(const Transcript& transcript);
 // Through base::AtomicFile; throws as it does.
 void WriteTranscript(const std::string& path, const Transcript& transcript);
 
-// What one speaker of a dialogue says.
-struct SpeakerWords {
-  int64_t speaker = 0;
-  std::vector<base::Chunk> words;
-};
-
-// transcription.json: [{"speaker": integer, "item": [{"text", "timestamp"}, ...]}, ...].
-std::vector<SpeakerWords> ReadSpeakers(const std::string& path);
-
 // An event that the benchmark marked: a pause, a turn change, an interruption.
 struct Annotation {
   std::string text;       // "[PAUSE]", "[TURN-TAKING]"; often missing

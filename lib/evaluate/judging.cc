@@ -4,8 +4,8 @@
 
 #include <array>
 #include <filesystem>
+#include <utility>
 
-#include "base/error.h"
 #include "judge/recorded_verdicts.h"
 
 namespace ppx::evaluate {
@@ -27,18 +27,11 @@ constexpr std::array<Behaviour, 4> kBehaviours{{{"C_RESPOND", "behaviour_respond
                                                 {"C_UNCERTAIN_HANDLING", "behaviour_uncertain"},
                                                 {"C_UNKNOWN", "behaviour_unknown"}}};
 
-std::string Joined(const std::vector<base::Chunk>& words) {
-  std::string text;
-  for (const base::Chunk& word : words) {
-    if (!text.empty() && !word.text.starts_with(' ')) text += ' ';
-    text += word.text;
-  }
-  return text;
-}
-
-// The transcript beside a recording: input.json for input.wav.
-std::string TranscriptOf(const fs::path& folder, const std::string& audio_file) {
+// The transcript beside a recording, input.json for input.wav; no value where there is none.
+std::optional<std::string> TranscriptOf(const fs::path& folder, const std::string& audio_file) {
   const fs::path path = folder / fs::path(audio_file).replace_extension(".json");
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::nullopt;
   return Joined(annotate::ReadTranscript(path.string()).chunks);
 }
 
@@ -61,20 +54,27 @@ std::optional<judge::Verdict> RecordedVerdict(const suite::Task& task, const std
 }
 
 std::optional<judge::Question> QuestionFor(const suite::Task& task, const std::string& folder,
-                                           const SampleInputs& inputs, SampleScores& scores) {
+                                           const SampleInputs& inputs, SampleScores& scores,
+                                           std::string& why_not) {
+  why_not = "no_transcript";
   if (!inputs.words) return std::nullopt;
   judge::Question question;
   question.values = inputs.marks.texts;
   switch (task.kind) {
     case TaskKind::kInterruption:
+      why_not = "no_takeover";
       if (!TookOver(scores)) return std::nullopt;
       question.values["reply"] = Joined(*inputs.words);
       return question;
     case TaskKind::kOverlap:
       question.values["output"] = Joined(*inputs.words);
-      question.values["input"] = TranscriptOf(folder, task.files.user);
-      question.values["clean_input"] = TranscriptOf(folder, task.files.clean_user);
-      question.values["clean_output"] = TranscriptOf(folder, task.files.clean_agent);
+      for (const auto& [name, audio_file] :
+           {std::pair("input", task.files.user), std::pair("clean_input", task.files.clean_user),
+            std::pair("clean_output", task.files.clean_agent)}) {
+        const auto text = TranscriptOf(folder, audio_file);
+        if (!text) return std::nullopt;
+        question.values[name] = *text;
+      }
       return question;
     case TaskKind::kServiceQuestion:
       scores.question_index = inputs.marks.question_index;

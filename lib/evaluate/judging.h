@@ -18,10 +18,12 @@ std::optional<judge::Verdict> RecordedVerdict(const suite::Task& task, const std
 //   interruption      context, interrupt, reply; no value without a takeover
 //   overlap           input, clean_input, output, clean_output
 //   service_question  role_prompt, question, reply
-// Also keeps the sample's question index in `scores`. Throws base::Error (kBadInput) for a
-// transcript that is missing or damaged.
+// Also keeps the sample's question index in `scores`. `why_not` receives the status where there is
+// no question: "no_takeover", "no_transcript". Throws base::Error (kBadInput) for a transcript that
+// is damaged.
 std::optional<judge::Question> QuestionFor(const suite::Task& task, const std::string& folder,
-                                           const SampleInputs& inputs, SampleScores& scores);
+                                           const SampleInputs& inputs, SampleScores& scores,
+                                           std::string& why_not);
 
 // judge_rating; behaviour_respond and its like; judge_naturalness, judge_adherence, judge_mean and
 // the latter by question (judge_mean_q0 ...).

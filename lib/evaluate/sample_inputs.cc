@@ -209,6 +209,10 @@ void AddWords(const suite::Task& task, const fs::path& folder, const TranscriptO
     inputs.words = Checked(options.asr->Transcribe(path, cancel), task.kind, path + " (ASR)");
     inputs.words_file = "asr";
     if (cut) inputs.words = After(*std::move(inputs.words), inputs.marks.event->end_s);
+    const fs::path written = folder / kBenchmarkWords;
+    if (options.write && !Exists(written)) {
+      annotate::WriteTranscript(written.string(), {Joined(*inputs.words), *inputs.words});
+    }
     return;
   }
   const auto names = options.file.empty() ? task.files.words : std::vector{options.file};
@@ -230,6 +234,15 @@ void AddWords(const suite::Task& task, const fs::path& folder, const TranscriptO
 }
 
 }  // namespace
+
+std::string Joined(const std::vector<base::Chunk>& words) {
+  std::string text;
+  for (const base::Chunk& word : words) {
+    if (!text.empty() && !word.text.starts_with(' ')) text += ' ';
+    text += word.text;
+  }
+  return text;
+}
 
 SampleInputs ReadSample(const suite::Task& task, const std::string& folder_name,
                         const AudioAnalyst& analyst, const TranscriptOptions& transcripts,

@@ -26,6 +26,9 @@ struct TranscriptOptions {
   // One of SampleFiles::words, where there are several; empty: the first that is there.
   std::string file;
   const annotate::AsrCommand* asr = nullptr;  // for kAsr
+  // Leaves what the program heard as output.json beside the sample, where there is none yet, so
+  // that the benchmark's own scripts can run on the folder.
+  bool write = false;
 };
 
 // What an annotation says about one sample.
@@ -55,6 +58,9 @@ struct SampleInputs {
   // The agent's codec tokens, [frames, 8], from a trace of ppx-offline; empty where there is none.
   std::vector<int32_t> tokens;
 };
+
+// The words as one text, a blank between them.
+std::string Joined(const std::vector<base::Chunk>& words);
 
 // Reads everything that the task needs. Throws base::Error (kBadInput) with one line that names the
 // file for what is missing or damaged: JSON that does not parse, times that are reversed, negative

@@ -119,8 +119,9 @@ struct Scorer {
       AddNoVerdict(task, "not_judged", scored.scores);
       return;
     }
-    scored.question = QuestionFor(task, folder, inputs, scored.scores);
-    if (!scored.question) AddNoVerdict(task, "no_takeover", scored.scores);
+    std::string why_not;
+    scored.question = QuestionFor(task, folder, inputs, scored.scores, why_not);
+    if (!scored.question) AddNoVerdict(task, why_not, scored.scores);
   }
 
   void AddSpeaker(const suite::Task& task, const std::string& folder, SampleScores& scores) const {

@@ -1,4 +1,6 @@
 // The judge over real HTTP: controls first, then the samples, then nothing at all.
+#include <filesystem>
+
 #include "e2e/eval.h"
 #include "support/doctest.h"
 #include "support/fake_chat_server.h"
@@ -169,6 +171,40 @@ TEST_CASE("service questions are marked on two scales, by question") {
   const RunResult silent = Eval(Score(root.path(), "service-duplex") + Arguments{"--json"});
   REQUIRE(silent.exit_code == 0);
   CHECK(mean(Json::parse(silent.out), "judge_mean").at("n_unscored") == 2);
+}
+
+TEST_CASE("behaviour over an overlap is one of four labels") {
+  const Folder root;
+  const std::string channel = root / ".channel.wav";
+  WriteChannel(channel);
+  const Json marks{{"context_text", ""}, {"current_turn_text", ""}, {"timestamps", {5.0, 7.0}}};
+  for (const char* id : {"1", "2"}) {
+    WriteSample(root / ("user_interruption/" + std::string(id)), channel,
+                {{"metadata.json", marks},
+                 {"output.json", Words({{"as you wish", 8, 9}})},
+                 {"input.json", Words({{"stop", 5, 6}})},
+                 {"clean_input.json", Words({{"go on", 1, 2}})},
+                 {"clean_output.json", Words({{"and then", 3, 9}})}});
+  }
+  std::filesystem::remove(root / "user_interruption/2/clean_input.json");
+  const FakeServer server([](const httplib::Request& request, httplib::Response& response, int) {
+    const std::string prompt = testing::UserPrompt(request);
+    const auto has = [&](const char* part) { return prompt.find(part) != std::string::npos; };
+    std::string label = "C_UNKNOWN";
+    if (has("Without yeast you can use") || has("as you wish")) label = "C_RESPOND";
+    if (has("Mhm.")) label = "C_RESUME";
+    if (has("Were you talking to me?")) label = "C_UNCERTAIN_HANDLING";
+    testing::Answer(response, Json{{"behaviour", label}}.dump());
+  });
+  const RunResult run =
+      Eval(Score(root.path(), "fdb-v1.5") + Arguments{"--judge-url", server.base_url(), "--json"});
+  INFO(run.err);
+  REQUIRE(run.exit_code == 0);
+  const Json respond =
+      MetricOf(Json::parse(run.out), "user_interruption", "judge", "behaviour_respond");
+  CHECK(respond.at("value") == 1.0);
+  CHECK(respond.at("n") == 1);
+  CHECK(respond.at("statuses").at("no_transcript") == 1);
 }
 
 TEST_CASE("an address where nobody answers") {

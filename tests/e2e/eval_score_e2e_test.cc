@@ -214,6 +214,15 @@ TEST_CASE("transcripts from a program") {
   CHECK(results.at("context").at("transcripts").at("source") == "asr");
   CHECK(results.at("context").at("transcripts").at("name") == "my asr.sh");
   CHECK(Eval(Score(root.path()) + Arguments{"--asr", "/no/such/program {wav}"}).exit_code == 2);
+  // On request it stays, in the benchmark's layout, and what is there is never replaced.
+  const std::string left = root / "candor_pause_handling/1/output.json";
+  CHECK_FALSE(fs::exists(left));
+  CHECK(Eval(Score(root.path()) + asr + Arguments{"-q", "--write-transcripts"}).exit_code == 0);
+  CHECK(ReadJson(left).at("chunks")[0].at("timestamp")[1] == 2.5);
+  WriteBytes(left, Words({{"b", 1.0, 1.2}}).dump());
+  CHECK(Eval(Score(root.path()) + asr + Arguments{"-q", "--write-transcripts"}).exit_code == 0);
+  CHECK(ReadJson(left).at("chunks")[0].at("text") == "b");
+  CHECK(Eval(Score(root.path()) + Arguments{"--write-transcripts"}).exit_code == 2);
   // Without transcripts the speech events are scored all the same.
   const RunResult none = Eval(Score(root.path()) + Arguments{"--transcripts", "none", "--json"});
   CHECK(none.exit_code == 0);

@@ -138,29 +138,6 @@ TEST_CASE("what JSON cannot say is not written") {
   CHECK(ParseTranscript(ToJson({"\xff", {}}), "x").text == "\xEF\xBF\xBD");
 }
 
-TEST_CASE("dialogues by speaker") {
-  const TempDir dir;
-  const std::string path = dir.File("transcription.json");
-  testing::WriteFile(path, R"([{"speaker": 0, "item": [{"text": "I", "timestamp": [2.01, 2.42]}]},
-                              {"speaker": 1, "item": []}])");
-  const auto speakers = ReadSpeakers(path);
-  REQUIRE(speakers.size() == 2);
-  CHECK(speakers[0].speaker == 0);
-  REQUIRE(speakers[0].words.size() == 1);
-  CHECK(speakers[0].words[0].start_s == 2.01);
-  CHECK(speakers[1].words.empty());
-  const auto reason = [&](const std::string& json) {
-    testing::WriteFile(path, json);
-    return ErrorOf([&] { ReadSpeakers(path); }).message;
-  };
-  CHECK(Contains(reason("{}"), "expected a list of speakers"));
-  CHECK(Contains(reason(R"([{"item": []}])"), "entry 1: expected 'speaker'"));
-  CHECK(Contains(reason(R"([{"speaker": "0", "item": []}])"), "entry 1: expected 'speaker'"));
-  CHECK(Contains(reason(R"([{"speaker": 0}])"), "entry 1, expected a list 'item'"));
-  CHECK(Contains(reason(R"([{"speaker": 0, "item": [{"text": "a", "timestamp": []}]}])"),
-                 "entry 1, chunk 1: expected 'timestamp'"));
-}
-
 TEST_CASE("annotations") {
   const TempDir dir;
   const std::string path = dir.File("interrupt.json");
