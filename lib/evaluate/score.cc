@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "audio/wav_reader.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/small_file.h"
 #include "evaluate/aggregate.h"
@@ -66,6 +67,7 @@ struct Scorer {
   const ScoreOptions& options;
   AudioAnalyst analyst;
   std::map<size_t, GroundTruth> ground_truth;  // by task
+  std::string ground_truth_sha256;             // of its file; empty: none
   std::vector<float> voice;                    // embedding of the voice prompt
 
   Scored ScoreOne(const suite::SampleFolder& sample) const {
@@ -140,7 +142,7 @@ bool Wanted(const ScoreOptions& options, const std::string& task) {
 }
 
 Scorer Prepare(const suite::Suite& suite, const ScoreOptions& options) {
-  Scorer scorer{suite, options, AudioAnalyst(*options.vad, options.cache_folder), {}, {}};
+  Scorer scorer{suite, options, AudioAnalyst(*options.vad, options.cache_folder), {}, "", {}};
   for (size_t i = 0; i < suite.tasks.size(); ++i) {
     const suite::Task& task = suite.tasks[i];
     if (task.kind != TaskKind::kBackchannel || !Wanted(options, task.name)) continue;
@@ -150,7 +152,9 @@ Scorer Prepare(const suite::Suite& suite, const ScoreOptions& options) {
       std::error_code ignored;
       if (!fs::exists(path, ignored)) continue;
     }
-    if (!path.empty()) scorer.ground_truth[i] = ReadGroundTruth(path);
+    if (path.empty()) continue;
+    scorer.ground_truth[i] = ReadGroundTruth(path);
+    scorer.ground_truth_sha256 = base::Sha256File(path);
   }
   if (options.speaker != nullptr) {
     scorer.voice = options.speaker->Embed(audio::ReadAudio(options.voice_prompt));
@@ -222,6 +226,7 @@ Json Context(const suite::Suite& suite, const suite::FoundSamples& found,
   context["vad"]["selftest"] = ToJson(DetectorErrorOf(*options.vad, options.cache_folder));
   context["statistics"] = {{"confidence", options.bootstrap.confidence},
                            {"resamples", options.bootstrap.resamples},
+                           {"outliers", metrics::Name(options.outliers)},
                            {"seed", options.bootstrap.seed}};
   Json judges = Json::object();
   for (const auto& [name, judge] : options.judges) {
@@ -360,6 +365,9 @@ report::Results Score(const suite::Suite& suite, const ScoreOptions& options) {
   }
   AdjustForAll(results.paired_tests);
   results.context = Context(suite, found, options);
+  if (!scorer.ground_truth_sha256.empty()) {
+    results.context["ground_truth"] = {{"sha256", scorer.ground_truth_sha256}};
+  }
   AddOrigins(scored, options, results.context);
   return results;
 }

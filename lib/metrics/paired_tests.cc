@@ -1,6 +1,7 @@
 #include "metrics/paired_tests.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/students_t.hpp>
 #include <boost/random/mersenne_twister.hpp>
@@ -13,6 +14,9 @@
 
 namespace ppx::metrics {
 namespace {
+
+// In the order of OutlierRule.
+constexpr std::array<std::string_view, 3> kOutlierRules{"none", "mad", "iqr"};
 
 constexpr size_t kMostEnumerated = 16;
 
@@ -130,11 +134,12 @@ PermutationResult PairedPermutation(std::span<const double> differences, int res
 }
 
 std::optional<OutlierRule> OutlierRuleFromName(std::string_view name) {
-  if (name == "none") return OutlierRule::kNone;
-  if (name == "mad") return OutlierRule::kMad;
-  if (name == "iqr") return OutlierRule::kIqr;
-  return std::nullopt;
+  const auto found = std::find(kOutlierRules.begin(), kOutlierRules.end(), name);
+  if (found == kOutlierRules.end()) return std::nullopt;
+  return static_cast<OutlierRule>(found - kOutlierRules.begin());
 }
+
+std::string_view Name(OutlierRule rule) { return kOutlierRules.at(static_cast<size_t>(rule)); }
 
 std::optional<PairedTTest> PairedT(std::span<const std::optional<double>> before,
                                    std::span<const std::optional<double>> after, OutlierRule rule) {

@@ -40,6 +40,7 @@ enum class OutlierRule {
 };
 // "none", "mad", "iqr".
 std::optional<OutlierRule> OutlierRuleFromName(std::string_view name);
+std::string_view Name(OutlierRule rule);
 
 // Paired t test of FullDuplexBench v1.5 (arXiv 2507.23159): d = after - before over the pairs where
 // both exist, less the outliers. `mean_difference` is over the pairs that are kept.

@@ -184,6 +184,20 @@ TEST_CASE("channels of a stereo file, tables, CSV and Markdown") {
   CHECK(MetricOf(results, "calls", "channel", "response_rate").at("value") == 1.0);
   CHECK(MetricOf(results, "calls", "channel", "floor_transfer_offset_s_pooled").at("n") == 1);
   CHECK(run.out.find("floor_transfer_offset_s") != std::string::npos);
+  // One offset here, two there: the area between the distributions is the mean distance.
+  WriteBytes(folder / "offsets.json", "[1.5, 2.5]");
+  const RunResult distance =
+      Eval({"score", folder / "root", "--suite", folder / "two.yaml", "--vad", "energy",
+            "--no-cache", "--reference-offsets", folder / "offsets.json", "--json"});
+  INFO(distance.err);
+  REQUIRE(distance.exit_code == 0);
+  CHECK(MetricOf(Json::parse(distance.out), "calls", "channel", "floor_transfer_wasserstein_s")
+            .at("value")
+            .get<double>() == doctest::Approx(2.0 - offset_s));
+  WriteBytes(folder / "offsets.json", "[]");
+  CHECK(Eval({"score", folder / "root", "--suite", folder / "two.yaml", "--vad", "energy",
+              "--no-cache", "--reference-offsets", folder / "offsets.json"})
+            .exit_code == 3);
   CHECK(ReadBytes(folder / "r.csv").rfind("task,id,folder", 0) == 0);
   CHECK(ReadBytes(folder / "r.md").find("| --- |") != std::string::npos);
 
