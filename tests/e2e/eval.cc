@@ -47,8 +47,14 @@ Json Words(const std::vector<Spoken>& words) {
   return {{"text", text}, {"chunks", chunks}};
 }
 
+const std::string& SharedCache() {
+  static const Folder folder;
+  return folder.path();
+}
+
 Arguments Score(const std::string& root, const std::string& suite) {
-  return {"score", root, "--suite", suite, "--vad", "energy", "--no-cache", "--resamples", "500"};
+  return {"score",  root,      "--suite",     suite,         "--vad",
+          "energy", "--cache", SharedCache(), "--resamples", "500"};
 }
 
 Json SampleValue(const Json& results, const std::string& task, const std::string& id,

@@ -29,7 +29,10 @@ struct Spoken {
 };
 nlohmann::json Words(const std::vector<Spoken>& words);
 
-// `score ROOT --suite SUITE` with the energy gate, without a cache, with a short bootstrap.
+// A cache for all cases of the program, removed with it.
+const std::string& SharedCache();
+
+// `score ROOT --suite SUITE` with the energy gate, the shared cache and a short bootstrap.
 Arguments Score(const std::string& root, const std::string& suite = "fdb-v1.0");
 
 // The value of a sample in results; null with its status where there is none.

@@ -11,6 +11,11 @@ namespace {
 using Json = nlohmann::json;
 using testing::FakeServer;
 
+// Verdicts of one case must not answer another's questions.
+Arguments Unjudged(const std::string& root, const std::string& suite = "fdb-v1.0") {
+  return Score(root, suite) + Arguments{"--no-cache"};
+}
+
 void WriteInterruption(const std::string& folder, const std::string& channel,
                        const std::string& reply) {
   WriteSample(folder, channel,
@@ -95,7 +100,7 @@ TEST_CASE("nonsense is asked again, then counted, and its latency does not count
     testing::Answer(response, sample ? "I would say it is rather good." : Relevance(request));
   });
   const RunResult run =
-      Eval(Score(root.path()) + Arguments{"--judge-url", server.base_url(), "--json"});
+      Eval(Unjudged(root.path()) + Arguments{"--judge-url", server.base_url(), "--json"});
   INFO(run.err);
   REQUIRE(run.exit_code == 0);
   const Json results = Json::parse(run.out);
@@ -115,7 +120,7 @@ TEST_CASE("a judge that fails its controls is refused") {
   const FakeServer server([](const httplib::Request&, httplib::Response& response, int) {
     testing::Answer(response, Json{{"relevance", 3}}.dump());
   });
-  const RunResult run = Eval(Score(root.path()) + Arguments{"--judge-url", server.base_url()});
+  const RunResult run = Eval(Unjudged(root.path()) + Arguments{"--judge-url", server.base_url()});
   INFO(run.err);
   CHECK(run.exit_code == 3);
   CHECK(run.err.find("control") != std::string::npos);
@@ -129,7 +134,7 @@ TEST_CASE("a key that the server does not take") {
   const FakeServer server([](const httplib::Request&, httplib::Response& response, int) {
     testing::Fail(response, 401, "invalid key");
   });
-  const RunResult run = Eval(Score(root.path()) + Arguments{"--judge-url", server.base_url()});
+  const RunResult run = Eval(Unjudged(root.path()) + Arguments{"--judge-url", server.base_url()});
   CHECK(run.exit_code == 2);
   CHECK(server.count() <= 5);
 }
@@ -153,7 +158,7 @@ TEST_CASE("service questions are marked on two scales, by question") {
         response,
         Json{{"dialogue_naturalness", naturalness}, {"task_adherence", adherence}}.dump());
   });
-  const RunResult judged = Eval(Score(root.path(), "service-duplex") +
+  const RunResult judged = Eval(Unjudged(root.path(), "service-duplex") +
                                 Arguments{"--judge-url", server.base_url(), "--json"});
   INFO(judged.err);
   REQUIRE(judged.exit_code == 0);
@@ -168,7 +173,7 @@ TEST_CASE("service questions are marked on two scales, by question") {
   CHECK(mean(marked, "judge_mean_q0").at("n") == 1);
   CHECK(mean(marked, "judge_mean_q3").at("n") == 1);
   CHECK_THROWS(mean(marked, "judge_mean_q1"));
-  const RunResult silent = Eval(Score(root.path(), "service-duplex") + Arguments{"--json"});
+  const RunResult silent = Eval(Unjudged(root.path(), "service-duplex") + Arguments{"--json"});
   REQUIRE(silent.exit_code == 0);
   CHECK(mean(Json::parse(silent.out), "judge_mean").at("n_unscored") == 2);
 }
@@ -196,8 +201,8 @@ TEST_CASE("behaviour over an overlap is one of four labels") {
     if (has("Were you talking to me?")) label = "C_UNCERTAIN_HANDLING";
     testing::Answer(response, Json{{"behaviour", label}}.dump());
   });
-  const RunResult run =
-      Eval(Score(root.path(), "fdb-v1.5") + Arguments{"--judge-url", server.base_url(), "--json"});
+  const RunResult run = Eval(Unjudged(root.path(), "fdb-v1.5") +
+                             Arguments{"--judge-url", server.base_url(), "--json"});
   INFO(run.err);
   REQUIRE(run.exit_code == 0);
   const Json respond =
@@ -212,8 +217,9 @@ TEST_CASE("an address where nobody answers") {
   const std::string channel = root / ".channel.wav";
   WriteChannel(channel);
   WriteInterruption(root / "synthetic_user_interruption/1", channel, "Rome is lovely.");
-  const RunResult run = Eval(Score(root.path()) + Arguments{"--judge-url", "http://127.0.0.1:9/v1",
-                                                            "--judge-retries", "1"});
+  const RunResult run =
+      Eval(Unjudged(root.path()) +
+           Arguments{"--judge-url", "http://127.0.0.1:9/v1", "--judge-retries", "1"});
   CHECK(run.exit_code == 4);
 }
 
@@ -225,7 +231,7 @@ TEST_CASE("without an address only recorded verdicts count") {
   WriteInterruption(task + "1", channel, "Rome is lovely.");
   WriteInterruption(task + "2", channel, "Rome is lovely.");
   WriteBytes(task + "2/rating.json", R"({"analysis": "", "rating": 4})");
-  const RunResult run = Eval(Score(root.path()) + Arguments{"--json"});
+  const RunResult run = Eval(Unjudged(root.path()) + Arguments{"--json"});
   INFO(run.err);
   REQUIRE(run.exit_code == 0);
   const Json rating =

@@ -27,9 +27,9 @@ const std::string& Scenes() {
 }
 
 Json Scored(const std::string& root, const std::string& suite, const Arguments& vad) {
-  const RunResult run = Eval(
-      Arguments{"score", root, "--suite", suite, "--no-cache", "--resamples", "200", "--json"} +
-      vad);
+  const RunResult run = Eval(Arguments{"score", root, "--suite", suite, "--cache", SharedCache(),
+                                       "--resamples", "200", "--json"} +
+                             vad);
   INFO(run.err);
   REQUIRE(run.exit_code == 0);
   return Json::parse(run.out);
