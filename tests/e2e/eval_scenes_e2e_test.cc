@@ -99,7 +99,8 @@ TEST_CASE("the oracle is better than the rest, and compare says so") {
       Eval({"compare", folder / "oracle.json", folder / "always_talking.json", "--json"});
   INFO(run.err);
   REQUIRE(run.exit_code == 0);
-  for (const Json& change : Json::parse(run.out).at("changes")) {
+  const Json comparison = Json::parse(run.out);
+  for (const Json& change : comparison.at("changes")) {
     if (change.at("name") != "takeover_rate" || change.at("task") != "candor_pause_handling")
       continue;
     CHECK(change.at("difference") == 1.0);

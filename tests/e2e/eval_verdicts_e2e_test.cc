@@ -68,7 +68,8 @@ TEST_CASE("better, worse, cannot tell") {
   CHECK(Has(table.out, "worse"));
   CHECK(Has(table.out, "Samples that changed most"));
   const RunResult same = Eval({"compare", folder / "a.json", folder / "a.json", "--json"});
-  for (const Json& change : Json::parse(same.out).at("changes")) {
+  const Json unchanged = Json::parse(same.out);
+  for (const Json& change : unchanged.at("changes")) {
     CHECK(change.at("verdict") == "cannot tell");
   }
 }
