@@ -62,7 +62,7 @@ std::vector<lm::FrameTokens> PromptInputs(const std::vector<lm::StepInput>& step
 int64_t PromptStepCount(const SystemPrompt& prompt, const lm::LmConfig& config,
                         double frame_rate_hz) {
   if (!config.system_prompts) return 0;
-  return prompt.voice.steps() + 2 * SilenceFrames(frame_rate_hz) +
+  return prompt.voice.steps() + int64_t{2} * SilenceFrames(frame_rate_hz) +
          static_cast<int64_t>(prompt.text_tokens.size());
 }
 

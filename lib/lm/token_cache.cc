@@ -24,10 +24,10 @@ void TokenCache::Reset() {
 }
 
 TokenCache::Cell& TokenCache::At(int stream, int64_t time) {
-  return cells_[static_cast<size_t>(stream * width_ + time % width_)];
+  return cells_[static_cast<size_t>(int64_t{stream} * width_ + time % width_)];
 }
 const TokenCache::Cell& TokenCache::At(int stream, int64_t time) const {
-  return cells_[static_cast<size_t>(stream * width_ + time % width_)];
+  return cells_[static_cast<size_t>(int64_t{stream} * width_ + time % width_)];
 }
 
 void TokenCache::Provide(int stream, int32_t token) {
