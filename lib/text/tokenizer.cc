@@ -24,8 +24,9 @@ struct Tokenizer::Model {
 Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
 
 Tokenizer Tokenizer::Load(const std::string& path) {
-  return Parse(base::ReadSmallFile(path, kMaxModelBytes, "a SentencePiece model (tokenizer_spm_*.model)"),
-               path);
+  return Parse(
+      base::ReadSmallFile(path, kMaxModelBytes, "a SentencePiece model (tokenizer_spm_*.model)"),
+      path);
 }
 
 Tokenizer Tokenizer::Parse(std::string_view bytes, const std::string& name) {

@@ -11,8 +11,8 @@
 
 #include "support/doctest.h"
 #include "support/expect_error.h"
-#include "support/temp_dir.h"
 #include "support/fake_chat_server.h"
+#include "support/temp_dir.h"
 #include "unit/judge/small_specs.h"
 #include "unit/judge/virtual_clock.h"
 

@@ -59,7 +59,8 @@ TEST_CASE("probabilities within 1e-3, segments exactly") {
         annotate::ToSeconds(segments, SileroVad::kRateHz), audio.duration_s());
     REQUIRE(seconds.size() == wanted.at("segments_seconds_0p1").size());
     for (size_t i = 0; i < seconds.size(); ++i) {
-      CHECK(seconds[i].start_s == wanted.at("segments_seconds_0p1").at(i).at("start").get<double>());
+      CHECK(seconds[i].start_s ==
+            wanted.at("segments_seconds_0p1").at(i).at("start").get<double>());
       CHECK(seconds[i].end_s == wanted.at("segments_seconds_0p1").at(i).at("end").get<double>());
     }
     options.min_speech_ms = 60;

@@ -34,9 +34,9 @@ base::Audio Tone(double hz, float gain, int rate_hz = 16'000) {
 
 TEST_CASE("the module sees the audio at 16 kHz") {
   const TempDir dir;
-  const SpeakerModel model(
-      Save(dir, "    return torch.stack([(x * x).mean(), x.abs().max(), "
-                "torch.tensor(float(x.size(1)))]).unsqueeze(0)\n"));
+  const SpeakerModel model(Save(dir,
+                                "    return torch.stack([(x * x).mean(), x.abs().max(), "
+                                "torch.tensor(float(x.size(1)))]).unsqueeze(0)\n"));
   const auto embedding = model.Embed(Tone(440, 0.5F, 48'000));
   REQUIRE(embedding.size() == 3);
   CHECK(std::abs(embedding[0] - 0.125F) < 1e-3F);
