@@ -16,7 +16,7 @@
 #include <system_error>
 #include <utility>
 
-#include "annotate/subprocess.h"
+#include "base/subprocess.h"
 #include "base/atomic_file.h"
 #include "base/digest.h"
 #include "base/error.h"
@@ -168,16 +168,16 @@ std::string Complaint(std::string tail) {
 }
 
 // What went wrong with a run that was not cancelled; empty where nothing did.
-std::string FailureOf(const SubprocessResult& result, double timeout_s) {
+std::string FailureOf(const base::SubprocessResult& result, double timeout_s) {
   switch (result.end) {
-    case SubprocessEnd::kTimeout:
+    case base::SubprocessEnd::kTimeout:
       return fmt::format("took longer than {} s and was stopped", timeout_s);
-    case SubprocessEnd::kTooMuchOutput:
+    case base::SubprocessEnd::kTooMuchOutput:
       return "printed more than a transcript can be long and was stopped";
-    case SubprocessEnd::kSignalled:
+    case base::SubprocessEnd::kSignalled:
       return fmt::format("was ended by signal {}", result.code);
-    case SubprocessEnd::kCancelled:
-    case SubprocessEnd::kExited:
+    case base::SubprocessEnd::kCancelled:
+    case base::SubprocessEnd::kExited:
       break;
   }
   return result.code == 0 ? "" : fmt::format("ended with exit code {}", result.code);
@@ -272,12 +272,12 @@ Transcript AsrCommand::Run(const std::string& wav_path, const std::atomic<bool>*
   for (size_t i = 1; i < options_.command.size(); ++i) {
     argv.push_back(Filled(options_.command[i], wav, json_path));
   }
-  SubprocessLimits limits;
+  base::SubprocessLimits limits;
   limits.timeout_s = options_.timeout_s;
   limits.max_output_bytes = writes_file_ ? 0 : kMaxTranscriptBytes;
   limits.cancel = cancel;
-  const SubprocessResult result = RunSubprocess(argv, limits);
-  if (result.end == SubprocessEnd::kCancelled) {
+  const base::SubprocessResult result = base::RunSubprocess(argv, limits);
+  if (result.end == base::SubprocessEnd::kCancelled) {
     throw base::Error(base::ErrorCode::kInterrupted, "interrupted");
   }
   std::string failure = FailureOf(result, options_.timeout_s);

@@ -1,4 +1,4 @@
-#include "annotate/subprocess.h"
+#include "base/subprocess.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 
-namespace ppx::annotate {
+namespace ppx::base {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -248,4 +248,4 @@ SubprocessResult RunSubprocess(const std::vector<std::string>& argv,
   return result;
 }
 
-}  // namespace ppx::annotate
+}  // namespace ppx::base

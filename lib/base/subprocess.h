@@ -1,5 +1,4 @@
-// lib/annotate/subprocess.h: one program run to its end, or to the end of the caller's patience.
-// Inside this library only.
+// lib/base/subprocess.h: one program run to its end, or to the end of the caller's patience.
 #pragma once
 
 #include <atomic>
@@ -7,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace ppx::annotate {
+namespace ppx::base {
 
 struct SubprocessLimits {
   double timeout_s = 0;
@@ -33,4 +32,4 @@ struct SubprocessResult {
 SubprocessResult RunSubprocess(const std::vector<std::string>& argv,
                                const SubprocessLimits& limits);
 
-}  // namespace ppx::annotate
+}  // namespace ppx::base
