@@ -17,16 +17,12 @@
 #include "engine/offline.h"
 #include "ppx_offline/options.h"
 #include "ppx_offline/outputs.h"
-#include "text/text_prompt.h"
 #include "text/tokenizer.h"
 
 namespace ppx::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// The released model's window: dialogues longer than this were never measured.
-constexpr int kReleasedContext = 3000;
 
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -51,47 +47,20 @@ class Warnings {
   std::vector<std::string> texts_;
 };
 
-void CheckLength(const ResolvedOptions& options, const lm::LmConfig& config, int64_t prompt_steps,
-                 int64_t frames, double frame_s, Warnings& warnings) {
-  if (prompt_steps + frames <= config.context) return;
-  const bool refuse = options.raw.beyond_context == "refuse" ||
-                      (options.raw.beyond_context == "auto" && config.context >= kReleasedContext);
-  const double left_s =
-      static_cast<double>(std::max<int64_t>(0, config.context - prompt_steps)) * frame_s;
-  const std::string what = fmt::format(
-      "the prompt's {} frames and the dialogue's {} are more than the {} that the model looks back "
-      "over: from {:.2f} s on the prompt leaves its window",
-      prompt_steps, frames, config.context, left_s);
-  if (refuse) {
-    base::ThrowBadInput(what + "; cut the recording, or allow it with --beyond-context allow");
-  }
-  warnings.Add(what);
-}
-
 engine::SystemPrompt ReadPrompt(const ResolvedOptions& options, const engine::ModelConfig& config,
                                 const text::Tokenizer& tokenizer, std::vector<float>& voice_samples,
                                 Warnings& warnings) {
   engine::SystemPrompt prompt;
   if (!config.lm.system_prompts) {
-    if (!options.text_prompt.empty() || !options.voice_path.empty()) {
+    if (!options.raw.text_prompt.empty() || !options.voice_path.empty()) {
       warnings.Add(
           "this model was not trained on prompts: --text-prompt and --voice-prompt are ignored");
     }
     return prompt;
   }
-  prompt.text_tokens = text::EncodeTextPrompt(tokenizer, options.text_prompt);
-  if (static_cast<int>(prompt.text_tokens.size()) > text::kTrainedTextPromptTokens) {
-    warnings.Add(
-        fmt::format("the text prompt has {} tokens, the model was trained on at most about {}",
-                    prompt.text_tokens.size(), text::kTrainedTextPromptTokens));
-  }
-  for (const int32_t token : prompt.text_tokens) {
-    if (token >= config.lm.text_card) {
-      base::ThrowBadInput(fmt::format(
-          "{}: has pieces that the model has no embedding for ({} and more); is it this model's?",
-          options.model.tokenizer, config.lm.text_card));
-    }
-  }
+  prompt.text_tokens =
+      TextPromptTokens(options.raw.text_prompt, tokenizer, options.model.tokenizer, config.lm,
+                       [&](const std::string& warning) { warnings.Add(warning); });
   if (options.voice_path.empty()) {
     warnings.Add("no --voice-prompt: the agent's voice is left to the model");
   } else if (engine::IsSavedVoice(options.voice_path)) {
@@ -140,17 +109,19 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   const engine::DialogueAudio audio =
       engine::ReadDialogueAudio(raw.input_wav, raw.channel, raw.lead_in_s, raw.tail_s, config.mimi);
   std::vector<float> voice_samples;
+  engine::SystemPrompt prompt = ReadPrompt(options, config, tokenizer, voice_samples, warnings);
   engine::DialogueOptions dialogue;
-  dialogue.prompt = ReadPrompt(options, config, tokenizer, voice_samples, warnings);
   dialogue.sampling = options.sampling;
   dialogue.seed = options.seed;
 
   const int64_t frame_samples = config.mimi.frame_samples();
   const int64_t frames = static_cast<int64_t>(audio.samples.size()) / frame_samples;
   const int64_t prompt_steps =
-      engine::PromptStepCount(dialogue.prompt, config.lm, config.mimi.frame_rate_hz) +
+      engine::PromptStepCount(prompt, config.lm, config.mimi.frame_rate_hz) +
       static_cast<int64_t>(voice_samples.size()) / frame_samples;
-  CheckLength(options, config.lm, prompt_steps, frames, config.mimi.frame_s(), warnings);
+  const LengthVerdict length = CheckLength(raw, config, prompt_steps, frames);
+  if (length.refused) base::ThrowBadInput(length.message);
+  if (!length.message.empty()) warnings.Add(length.message);
   CheckOutputs(raw);
 
   const bool silent = raw.quiet || raw.json;
@@ -176,18 +147,20 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   const bool wants_record = raw.json || !raw.output_record.empty();
   if (wants_record) hashes = HashFiles(options, Interrupted());
   if (!voice_samples.empty()) {
-    dialogue.prompt.voice = engine.EncodeVoiceSamples(options.voice_path, voice_samples);
+    prompt.voice = engine.EncodeVoiceSamples(options.voice_path, voice_samples);
   }
-  if (!raw.save_voice.empty() && dialogue.prompt.voice.empty()) {
+  if (!raw.save_voice.empty() && prompt.voice.empty()) {
     base::ThrowUsage("--save-voice needs --voice-prompt");
   }
+
+  dialogue.prompt = std::make_shared<const engine::SystemPrompt>(std::move(prompt));
 
   std::unique_ptr<engine::TraceRecorder> trace;
   if (!raw.trace.empty()) trace = std::make_unique<engine::TraceRecorder>(raw.trace_values);
   const engine::DialogueResult result = engine::RenderDialogue(
       engine, audio, dialogue, options.align, progress, Interrupted(), trace.get());
   if (!raw.save_voice.empty()) {
-    engine::WriteSavedVoice(raw.save_voice, dialogue.prompt.voice, engine.lm());
+    engine::WriteSavedVoice(raw.save_voice, dialogue.prompt->voice, engine.lm());
   }
   const WrittenAudio written = WriteOutputs(raw, audio, result, config, tokenizer, trace.get());
   if (written.clipped_samples > 0 && raw.sample_format == "pcm16") {
@@ -211,7 +184,7 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
     record["options"] = OptionsJson(options);
     record["files"] = hashes.get();
     record["model"] = options.model.source;
-    record["text_prompt_tokens"] = dialogue.prompt.text_tokens;
+    record["text_prompt_tokens"] = dialogue.prompt->text_tokens;
     record["prompt_frames"] = result.prompt_steps;
     record["dialogue_frames"] = frames;
     record["context_frames"] = config.lm.context;

@@ -10,11 +10,13 @@
 
 #include "engine/offline.h"
 #include "hub/model_files.h"
+#include "rendering/model_options.h"
+#include "rendering/prompt_options.h"
 
 namespace ppx::app {
 
 // As given: one field an option, the default in place.
-struct RawOptions {
+struct RawOptions : ModelOptions, PromptOptions {
   std::string input_wav;
   int channel = 0;
   double lead_in_s = 0;
@@ -36,32 +38,7 @@ struct RawOptions {
   std::vector<std::string> trace_values;
   std::string save_voice;
 
-  std::string model;
-  std::string hf_repo;
-  std::string moshi_weight;
-  std::string mimi_weight;
-  std::string tokenizer;
-  std::string model_config;
-
-  std::string persona;
-  std::string text_prompt;
-  std::string voice_prompt;
-  std::string voice_prompt_dir;
-
-  int64_t seed = 0;
-  bool greedy = false;
-  double temp_audio = 0.8;
-  double temp_text = 0.7;
-  int topk_audio = 250;
-  int topk_text = 25;
-
   std::string device = "auto";
-  std::string dtype;
-  bool cpu_offload = false;
-  int threads = 0;
-  std::string context = "auto";
-  std::string beyond_context = "auto";
-
   bool quiet = false;
   bool json = false;
 };
@@ -70,7 +47,6 @@ struct RawOptions {
 struct ResolvedOptions {
   RawOptions raw;  // with everything filled in: a run with exactly these options is the same run
   hub::ModelFiles model;
-  std::string text_prompt;
   std::string voice_path;  // empty: none
   engine::Align align = engine::Align::kStream;
   int context = 0;  // 0: the checkpoint's

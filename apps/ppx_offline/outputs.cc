@@ -3,14 +3,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <functional>
 #include <map>
 
-#include "audio/wav_writer.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "text/text_track.h"
-#include "text/transcript_formats.h"
 
 namespace ppx::app {
 namespace {
@@ -57,34 +53,21 @@ std::vector<std::string> WrittenPaths(const RawOptions& raw) {
 WrittenAudio WriteOutputs(const RawOptions& raw, const engine::DialogueAudio& audio,
                           const engine::DialogueResult& result, const engine::ModelConfig& config,
                           const text::Tokenizer& tokenizer, const engine::TraceRecorder* trace) {
-  const int rate = config.mimi.sample_rate_hz;
-  const double duration_s = static_cast<double>(audio.output_samples) / rate;
-  const auto format =
-      raw.sample_format == "float32" ? audio::SampleFormat::kFloat32 : audio::SampleFormat::kPcm16;
-  WrittenAudio written;
-  if (!raw.output_wav.empty()) {
-    const auto wav = audio::WriteWav(raw.output_wav, {result.agent}, rate, format);
-    written = {wav.clipped_samples, wav.peak};
-  }
-  if (!raw.output_stereo.empty()) {
-    const std::vector<float> user = audio.AlignedUser(config.mimi.frame_samples());
-    const auto wav = audio::WriteWav(raw.output_stereo, {user, result.agent}, rate, format);
-    if (raw.output_wav.empty()) written = {wav.clipped_samples, wav.peak};
-  }
-  const text::TextIds ids{.pad = config.lm.text_padding_id};
-  const auto words =
-      text::TimedWords(result.text, tokenizer, config.mimi.frame_s(), /*start_s=*/0, ids);
-  const std::string recording = fs::path(raw.input_wav).stem().string();
-  const auto write = [](const std::string& path, const std::function<std::string()>& bytes) {
-    if (!path.empty()) base::WriteFileAtomically(path, bytes());
-  };
-  write(raw.output_text,
-        [&] { return text::ToFrameTextJson(text::FrameStrings(result.text, tokenizer, ids)); });
-  write(raw.output_words, [&] { return text::ToBenchmarkJson(words); });
-  write(raw.output_srt, [&] { return text::ToSrt(words); });
-  write(raw.output_vtt, [&] { return text::ToWebVtt(words); });
-  write(raw.output_ctm, [&] { return text::ToCtm(words, recording, "1"); });
-  write(raw.output_textgrid, [&] { return text::ToTextGrid(words, duration_s); });
+  const DialoguePaths paths{.wav = raw.output_wav,
+                            .text = raw.output_text,
+                            .words = raw.output_words,
+                            .stereo = raw.output_stereo,
+                            .srt = raw.output_srt,
+                            .vtt = raw.output_vtt,
+                            .ctm = raw.output_ctm,
+                            .textgrid = raw.output_textgrid};
+  const std::vector<float> user = audio.AlignedUser(config.mimi.frame_samples());
+  const FinishedDialogue dialogue{.user = user,
+                                  .agent = result.agent,
+                                  .text = result.text,
+                                  .name = fs::path(raw.input_wav).stem().string()};
+  const WrittenAudio written =
+      WriteDialogue(paths, dialogue, config, tokenizer, raw.sample_format == "float32");
   if (trace != nullptr) trace->Write(raw.trace, result.tokens, result.trace_pcm);
   return written;
 }

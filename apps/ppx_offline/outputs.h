@@ -7,6 +7,7 @@
 
 #include "engine/offline.h"
 #include "ppx_offline/options.h"
+#include "rendering/dialogue_files.h"
 #include "text/tokenizer.h"
 
 namespace ppx::app {
@@ -17,11 +18,6 @@ void CheckOutputs(const RawOptions& raw);
 
 // The paths of all outputs, in the order of --help.
 std::vector<std::string> WrittenPaths(const RawOptions& raw);
-
-struct WrittenAudio {
-  int64_t clipped_samples = 0;
-  double peak = 0;
-};
 
 // Writes everything but the record.
 WrittenAudio WriteOutputs(const RawOptions& raw, const engine::DialogueAudio& audio,

@@ -11,6 +11,7 @@ ExitCode Error::exit_code() const {
     case ErrorCode::kBadInput:
       return ExitCode::kBadInput;
     case ErrorCode::kResource:
+    case ErrorCode::kOutOfMemory:
       return ExitCode::kResource;
     case ErrorCode::kInterrupted:
       return ExitCode::kInterrupted;

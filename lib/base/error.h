@@ -22,7 +22,8 @@ enum class ExitCode : int {
   kInterrupted = 130  // SIGINT or SIGTERM
 };
 
-enum class ErrorCode { kUsage, kBadInput, kResource, kInternal, kInterrupted };
+// kOutOfMemory is the resource that a smaller batch needs less of; programs exit as for kResource.
+enum class ErrorCode { kUsage, kBadInput, kResource, kOutOfMemory, kInternal, kInterrupted };
 
 class Error : public std::runtime_error {
  public:

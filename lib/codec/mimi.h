@@ -27,6 +27,7 @@ class MimiEncoder {
   MimiEncoder(const MimiConfig& config, int levels, nn::WeightLoader& loader);
 
   nn::SlotState NewState(int slots) const { return {layout_, slots, device_}; }
+  int64_t StateBytesPerSlot() const { return layout_.BytesPerSlot(); }
 
   // pcm: [n, 1, F * frame_samples] f32 on the codec's device -> [n, levels, F] int64.
   // Taps: "mimi.encoder_out" and "mimi.encoder_transformer_out" [n, d, F * steps_per_frame],
@@ -48,6 +49,7 @@ class MimiDecoder {
   MimiDecoder(const MimiConfig& config, int levels, nn::WeightLoader& loader);
 
   nn::SlotState NewState(int slots) const { return {layout_, slots, device_}; }
+  int64_t StateBytesPerSlot() const { return layout_.BytesPerSlot(); }
 
   // codes: [n, levels, F] int64 -> [n, 1, F * frame_samples] f32.
   at::Tensor Decode(const at::Tensor& codes, nn::SlotState& state, const nn::SlotIds& slots) const;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
+#include <string_view>
 
 #include "base/error.h"
 #include "engine/device.h"
@@ -12,6 +14,14 @@
 namespace ppx::engine {
 namespace {
 
+[[noreturn]] void ThrowOutOfMemory(const at::Device& device) {
+  throw base::Error(
+      base::ErrorCode::kOutOfMemory,
+      fmt::format(
+          "{}: out of memory; use fewer slots, --dtype bf16, a shorter input or --cpu-offload",
+          device.str()));
+}
+
 // What LibTorch throws in here is a lack of memory or a fault of the device; say so at one
 // boundary.
 template <typename Work>
@@ -20,10 +30,13 @@ auto WithDeviceErrors(const at::Device& device, const Work& work) {
     const c10::InferenceMode guard;
     return work();
   } catch (const c10::OutOfMemoryError&) {
-    base::ThrowResource(fmt::format(
-        "{}: out of memory; use fewer slots, --dtype bf16, a shorter input or --cpu-offload",
-        device.str()));
+    ThrowOutOfMemory(device);
+  } catch (const std::bad_alloc&) {
+    ThrowOutOfMemory(device);
   } catch (const c10::Error& error) {
+    // LibTorch's CPU allocator has no exception of its own.
+    const std::string_view text = error.what_without_backtrace();
+    if (text.find("DefaultCPUAllocator") != std::string_view::npos) ThrowOutOfMemory(device);
     base::ThrowResource(fmt::format("{}: {}", device.str(), error.what_without_backtrace()));
   }
 }
@@ -48,7 +61,9 @@ ModelConfig ModelConfig::Read(const std::string& path, int context) {
 }
 
 Engine::Engine(const EngineFiles& files, const ModelConfig& config, const EngineOptions& options)
-    : config_(config), device_(OpenDevice(options.device)) {
+    : config_(config),
+      device_(OpenDevice(options.device)),
+      prompts_kept_(static_cast<size_t>(options.prompts_kept)) {
   // A step of a small model is over before a second thread has woken up.
   constexpr int kLeastThreadedDim = 512;
   const bool small = config.lm.dim < kLeastThreadedDim;
@@ -73,11 +88,25 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
             .ring_capacity = options.max_steps >= config_.lm.context ? 0 : static_cast<int>(steps),
             .offload = options.cpu_offload && device_.is_cuda()});
     lm.Finish();
-
-    encoder_state_ = encoder_->NewState(options.slots);
-    decoder_state_ = decoder_->NewState(options.slots);
-    lm_state_ = lm_->NewState(options.slots);
   });
+  Resize(options.slots);
+}
+
+void Engine::Resize(int slots) {
+  WithDeviceErrors(device_, [&] {
+    slots_ = 0;
+    encoder_state_.reset();
+    decoder_state_.reset();
+    lm_state_.reset();
+    encoder_state_ = encoder_->NewState(slots);
+    decoder_state_ = decoder_->NewState(slots);
+    lm_state_ = lm_->NewState(slots);
+    slots_ = slots;
+  });
+}
+
+int64_t Engine::BytesPerSlot() const {
+  return encoder_->StateBytesPerSlot() + decoder_->StateBytesPerSlot() + lm_->StateBytesPerSlot();
 }
 
 int64_t Engine::Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap) {
@@ -85,7 +114,7 @@ int64_t Engine::Start(int slot, const DialogueOptions& dialogue, const nn::Debug
     encoder_state_->Reset(slot);
     decoder_state_->Reset(slot);
     lm_state_->Reset(slot);
-    RunSystemPrompt(dialogue.prompt, slot, config_.mimi.frame_rate_hz, *lm_, *lm_state_, tap);
+    StartFromPrompt(slot, dialogue.prompt, tap);
     const auto index = static_cast<size_t>(slot);
     const int64_t steps = lm_state_->tokens[index].offset();
     lm_state_->settings[index] = {
@@ -93,6 +122,71 @@ int64_t Engine::Start(int slot, const DialogueOptions& dialogue, const nn::Debug
         .random = {.seed = dialogue.seed, .dialogue = lm::DialogueKey(dialogue.dialogue_id)},
         .first_step = steps};
     return steps;
+  });
+}
+
+void Engine::StartFromPrompt(int slot, const std::shared_ptr<const SystemPrompt>& prompt,
+                             const nn::DebugTap& tap) {
+  const auto kept = std::find_if(kept_.begin(), kept_.end(),
+                                 [&](const KeptPrompt& entry) { return entry.prompt == prompt; });
+  if (kept != kept_.end()) {
+    lm_state_->Restore(kept->state, slot);
+    kept_.splice(kept_.begin(), kept_, kept);
+    return;
+  }
+  RunSystemPrompt(*prompt, slot, config_.mimi.frame_rate_hz, *lm_, *lm_state_, tap);
+  if (prompts_kept_ == 0) return;
+  if (kept_.size() == prompts_kept_) kept_.pop_back();
+  kept_.push_front({prompt, lm_state_->Save(slot)});
+}
+
+std::vector<std::vector<int32_t>> Engine::Encode(int slot, std::span<const float> pcm) {
+  return WithDeviceErrors(device_, [&] {
+    const auto samples = static_cast<int64_t>(pcm.size());
+    if (samples == 0 || samples % config_.mimi.frame_samples() != 0) {
+      base::ThrowInternal("audio that is not whole frames");
+    }
+    const at::Tensor audio = at::empty({1, 1, samples}, at::kFloat);
+    std::copy(pcm.begin(), pcm.end(), audio.data_ptr<float>());
+    const at::Tensor codes = encoder_->Encode(audio.to(device_), *encoder_state_, {slot})
+                                 .squeeze(0)
+                                 .transpose(0, 1)
+                                 .to(at::kCPU, at::kInt)
+                                 .contiguous();  // [frames, codebooks]
+    std::vector<std::vector<int32_t>> frames;
+    const int32_t* row = codes.const_data_ptr<int32_t>();
+    for (int64_t frame = 0; frame < codes.size(0); ++frame, row += codes.size(1)) {
+      frames.emplace_back(row, row + codes.size(1));
+    }
+    return frames;
+  });
+}
+
+std::vector<std::optional<lm::FrameTokens>> Engine::StepCodes(std::span<const CodesInput> rows,
+                                                              const nn::DebugTap& tap) {
+  return WithDeviceErrors(device_, [&] {
+    std::vector<lm::StepInput> inputs;
+    for (const CodesInput& row : rows) {
+      inputs.push_back({.slot = row.slot, .user = {row.codes.begin(), row.codes.end()}});
+    }
+    return lm_->Step(inputs, *lm_state_, tap);
+  });
+}
+
+std::vector<float> Engine::Decode(int slot, std::span<const lm::FrameTokens> frames) {
+  return WithDeviceErrors(device_, [&] {
+    const auto count = static_cast<int64_t>(frames.size());
+    const at::Tensor codes = at::empty({1, config_.lm.codebooks(), count}, at::kLong);
+    auto cells = codes.accessor<int64_t, 3>();
+    for (int64_t frame = 0; frame < count; ++frame) {
+      for (int64_t k = 0; k < codes.size(1); ++k) {
+        cells[0][k][frame] = frames[static_cast<size_t>(frame)][static_cast<size_t>(1 + k)];
+      }
+    }
+    const at::Tensor pcm =
+        decoder_->Decode(codes.to(device_), *decoder_state_, {slot}).to(at::kCPU).contiguous();
+    const float* first = pcm.const_data_ptr<float>();
+    return std::vector<float>(first, first + pcm.numel());
   });
 }
 

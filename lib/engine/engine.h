@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +32,8 @@ struct EngineOptions {
   int context = 0;        // attention window in steps; 0: the checkpoint's
   bool cpu_offload = false;  // of the temporal layers, on CUDA
   int threads = 0;           // 0: all cores, one for a small model
+  // How many system prompts' states are kept for dialogues that start from them again.
+  int prompts_kept = 0;
 };
 
 // Paths of the files that make up a model. `config` may be empty: the released sizes.
@@ -51,7 +54,8 @@ struct ModelConfig {
 
 // What a dialogue starts from.
 struct DialogueOptions {
-  SystemPrompt prompt;
+  // Dialogues that share the object share its computed state, where the engine keeps any.
+  std::shared_ptr<const SystemPrompt> prompt = std::make_shared<const SystemPrompt>();
   lm::SamplingOptions sampling;
   uint64_t seed = 0;
   std::string dialogue_id;  // random numbers depend on it and on the seed
@@ -62,6 +66,12 @@ struct FrameInput {
   std::span<const float> pcm;  // [frame_samples]
 };
 
+// A frame of the user as the codec's codes.
+struct CodesInput {
+  int slot = nn::kPadding;
+  std::span<const int32_t> codes;  // [codebooks]
+};
+
 struct FrameOutput {
   // Nothing in a dialogue's first steps where there was no system prompt.
   std::optional<lm::FrameTokens> tokens;  // [1 + n_q]
@@ -70,15 +80,33 @@ struct FrameOutput {
 
 class Engine {
  public:
-  // Throws base::Error: kBadInput for files that do not fit, kResource for the device.
+  // Throws base::Error: kBadInput for files that do not fit, kResource for the device,
+  // kOutOfMemory (here and in all that computes) where its memory, or the host's, is too small.
   Engine(const EngineFiles& files, const ModelConfig& config, const EngineOptions& options);
 
   // Resets the slot and runs its system prompt. Steps taken.
   int64_t Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap = {});
 
+  // Another number of slots, all of them fresh. Weights and kept prompts stay.
+  void Resize(int slots);
+  int slots() const { return slots_; }
+  // What a slot takes of the device's memory.
+  int64_t BytesPerSlot() const;
+
   // One frame of every row. Rows are independent: what a slot gets does not depend on the others,
   // as long as the number of rows is the same.
   std::vector<FrameOutput> Step(std::span<const FrameInput> rows, const nn::DebugTap& tap = {});
+
+  // The parts of Step, for those who have many frames of one side at hand, or need none of one.
+  //
+  // Any number of whole frames of the user: codes, [frames][codebooks]. What a slot gets depends on
+  // how its own frames are cut into calls (in the last bits of sums), and on nothing else.
+  std::vector<std::vector<int32_t>> Encode(int slot, std::span<const float> pcm);
+  // One frame of every row; as Step, between the codecs.
+  std::vector<std::optional<lm::FrameTokens>> StepCodes(std::span<const CodesInput> rows,
+                                                        const nn::DebugTap& tap = {});
+  // The agent's audio of consecutive frames of tokens, as StepCodes gave them; as Encode.
+  std::vector<float> Decode(int slot, std::span<const lm::FrameTokens> frames);
 
   VoicePrompt EncodeVoiceSamples(const std::string& path, const std::vector<float>& samples) const;
 
@@ -90,6 +118,9 @@ class Engine {
   at::ScalarType dtype() const { return dtype_; }
 
  private:
+  void StartFromPrompt(int slot, const std::shared_ptr<const SystemPrompt>& prompt,
+                       const nn::DebugTap& tap);
+
   ModelConfig config_;
   at::Device device_;
   at::ScalarType dtype_ = at::kFloat;
@@ -102,6 +133,14 @@ class Engine {
   std::optional<nn::SlotState> encoder_state_;
   std::optional<nn::SlotState> decoder_state_;
   std::optional<lm::LmState> lm_state_;
+  int slots_ = 0;
+
+  struct KeptPrompt {
+    std::shared_ptr<const SystemPrompt> prompt;
+    lm::LmSnapshot state;
+  };
+  size_t prompts_kept_;
+  std::list<KeptPrompt> kept_;  // the one used last first
 };
 
 }  // namespace ppx::engine

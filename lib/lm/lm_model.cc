@@ -57,9 +57,13 @@ void LmState::Reset(int slot) {
   settings[static_cast<size_t>(slot)] = {};
 }
 
-void LmState::CopySlot(const LmState& source, int source_slot, int slot) {
-  temporal.CopySlot(source.temporal, source_slot, slot);
-  tokens[static_cast<size_t>(slot)] = source.tokens[static_cast<size_t>(source_slot)];
+LmSnapshot LmState::Save(int slot) const {
+  return {temporal.Save(slot), tokens[static_cast<size_t>(slot)]};
+}
+
+void LmState::Restore(const LmSnapshot& snapshot, int slot) {
+  temporal.Restore(snapshot.temporal, slot);
+  tokens[static_cast<size_t>(slot)] = snapshot.tokens;
 }
 
 LmModel::LmModel(const LmConfig& config, nn::WeightLoader& loader, const LmOptions& options)

@@ -32,14 +32,21 @@ struct SlotSettings {
   int64_t first_step = 0;  // the step that is frame 0 of the dialogue, for `random`
 };
 
+// What a slot had seen at one moment: a system prompt that many dialogues share.
+struct LmSnapshot {
+  nn::SlotSnapshot temporal;
+  TokenCache tokens;
+};
+
 struct LmState {
   nn::SlotState temporal;
   std::vector<TokenCache> tokens;      // one a slot
   std::vector<SlotSettings> settings;  // one a slot
 
   void Reset(int slot);
-  // Makes `slot` continue where `source_slot` of `source` stands: a shared system prompt.
-  void CopySlot(const LmState& source, int source_slot, int slot);
+  LmSnapshot Save(int slot) const;
+  // Makes `slot` continue where the snapshot was taken; its settings stay as they are.
+  void Restore(const LmSnapshot& snapshot, int slot);
 };
 
 // One row of a step.
@@ -64,6 +71,7 @@ class LmModel {
 
   const LmConfig& config() const { return config_; }
   LmState NewState(int slots) const;
+  int64_t StateBytesPerSlot() const { return layout_.BytesPerSlot(); }
 
   // One step of each row. The tokens of each row's newest complete frame, if it has one.
   // Taps: "lm.transformer_out" [n, dim], "lm.text_logits" [n, text_card], and, for each depth step

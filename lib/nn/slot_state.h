@@ -29,15 +29,32 @@ class StateLayout {
   TensorId AddTensor(std::vector<int64_t> row_shape, at::ScalarType dtype);
   // One integer a slot that starts at 0: steps done, or "has begun".
   CounterId AddCounter();
+  // A tensor as above that is filled cell by cell along dimension `ring` of its row; `steps` counts
+  // the cells written so far. What was never written is neither cleared nor copied again.
+  TensorId AddRing(std::vector<int64_t> row_shape, at::ScalarType dtype, int64_t ring,
+                   CounterId steps);
+
+  // What a slot takes.
+  int64_t BytesPerSlot() const;
 
  private:
   friend class SlotState;
   struct TensorSpec {
     std::vector<int64_t> row_shape;
     at::ScalarType dtype;
+    int64_t ring = -1;  // dimension of the row, -1 for a tensor that is not a ring
+    CounterId steps = 0;
   };
   std::vector<TensorSpec> tensors_;
   size_t counters_ = 0;
+};
+
+// What one slot held at one moment, no larger than what it had written.
+struct SlotSnapshot {
+  std::vector<at::Tensor> tensors;  // of a slot; rings cut to the cells written
+  std::vector<int64_t> counters;
+
+  int64_t bytes() const;
 };
 
 class SlotState {
@@ -49,8 +66,9 @@ class SlotState {
   // Back to what a new state holds, for one slot.
   void Reset(int slot);
 
-  // Makes `slot` continue where `source_slot` of `source` stands. Both have the same layout.
-  void CopySlot(const SlotState& source, int source_slot, int slot);
+  SlotSnapshot Save(int slot) const;
+  // Makes `slot` continue where the snapshot, of a state of the same layout, was taken.
+  void Restore(const SlotSnapshot& snapshot, int slot);
 
   // The rows of `ids`, [ids.size(), row_shape...]; padding rows are zeros. May alias the state.
   at::Tensor Gather(StateLayout::TensorId id, const SlotIds& ids) const;
@@ -71,8 +89,13 @@ class SlotState {
  private:
   // True where the rows are exactly all slots in order, so that no copy is needed.
   bool IsIdentity(const SlotIds& ids) const;
+  // Cells written of a ring; 0 for other tensors.
+  int64_t Steps(StateLayout::TensorId id, int slot) const;
+  // The part of a slot's tensor that so many steps have written. Aliases the state.
+  at::Tensor Written(StateLayout::TensorId id, int slot, int64_t steps) const;
 
   int slots_;
+  StateLayout layout_;
   std::vector<at::Tensor> tensors_;
   std::vector<std::vector<int64_t>> counters_;
 };

@@ -73,8 +73,8 @@ Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
       layer.scale2 = loader.Take(name + ".layer_scale_2.scale", {dim});
     }
     const std::vector<int64_t> ring{spec.num_heads, attention_.capacity, attention_.head_dim};
-    layer.keys = layout.AddTensor(ring, type);
-    layer.values = layout.AddTensor(ring, type);
+    layer.keys = layout.AddRing(ring, type, /*ring=*/1, offset_id_);
+    layer.values = layout.AddRing(ring, type, /*ring=*/1, offset_id_);
     layers_.push_back(std::move(layer));
   }
 }

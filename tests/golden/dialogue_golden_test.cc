@@ -61,11 +61,11 @@ void CheckDialogue(const std::string& key, bool saved_voice, int64_t max_steps) 
   CAPTURE(key);
   TinyDialogue tiny(max_steps);
   engine::DialogueOptions dialogue;
-  dialogue.prompt = tiny.Prompt(saved_voice);
+  dialogue.prompt = std::make_shared<const engine::SystemPrompt>(tiny.Prompt(saved_voice));
   dialogue.sampling.greedy = true;
-  CHECK(engine::PromptStepCount(dialogue.prompt, tiny.config().lm, 12.5) == 80);
-  std::vector<int64_t> prompt_ids(dialogue.prompt.text_tokens.begin(),
-                                  dialogue.prompt.text_tokens.end());
+  CHECK(engine::PromptStepCount(*dialogue.prompt, tiny.config().lm, 12.5) == 80);
+  std::vector<int64_t> prompt_ids(dialogue.prompt->text_tokens.begin(),
+                                  dialogue.prompt->text_tokens.end());
   CheckEqual(at::tensor(prompt_ids), Golden(key + ".text_prompt_tokens"));
 
   const engine::DialogueAudio audio =
@@ -145,7 +145,7 @@ TEST_CASE("a voice saved as safetensors is the recording it came from") {
 TEST_CASE("a change of the input changes no output before its frame") {
   TinyDialogue tiny;
   engine::DialogueOptions dialogue;
-  dialogue.prompt = tiny.Prompt(true);
+  dialogue.prompt = std::make_shared<const engine::SystemPrompt>(tiny.Prompt(true));
   dialogue.seed = 11;
   engine::DialogueAudio audio =
       engine::ReadDialogueAudio(GoldenFile("user.wav"), 0, 0, 0, tiny.config().mimi);

@@ -56,10 +56,12 @@ TEST_CASE("on a GPU: the kernel agrees with the plain path, and the golden dialo
                   config, options);
     DialogueOptions dialogue;
     dialogue.sampling.greedy = true;
-    dialogue.prompt.voice = ReadSavedVoice(test::GoldenFile("voice.pt"), config.lm);
+    SystemPrompt system_prompt;
+    system_prompt.voice = ReadSavedVoice(test::GoldenFile("voice.pt"), config.lm);
     const at::Tensor prompt = test::Golden("greedy_pt.text_prompt_tokens").contiguous();
     const int32_t* ids = prompt.const_data_ptr<int32_t>();
-    dialogue.prompt.text_tokens.assign(ids, ids + prompt.numel());
+    system_prompt.text_tokens.assign(ids, ids + prompt.numel());
+    dialogue.prompt = std::make_shared<const SystemPrompt>(std::move(system_prompt));
     base::NoProgress progress;
     const std::atomic<bool> interrupt{false};
     const auto result = RenderDialogue(

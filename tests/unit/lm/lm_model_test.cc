@@ -95,7 +95,7 @@ TEST_CASE("a copied slot goes on as its source") {
     model.Step(std::span(&input, 1), source);
   }
   LmState copy = model.NewState(2);
-  copy.CopySlot(source, 0, 1);
+  copy.Restore(source.Save(0), 1);
   copy.settings[1] = Settings(1);
   for (int64_t frame = 6; frame < 20; ++frame) {
     const StepInput a{.slot = 0, .user = UserTokens(config, 1, frame)};

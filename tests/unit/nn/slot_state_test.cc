@@ -28,7 +28,7 @@ TEST_CASE("reset and copy reach every tensor and every counter of one slot only"
     state.tensor(b).select(0, slot).fill_(slot + 1);
     state.counter(steps, slot) = slot + 1;
   }
-  other.CopySlot(state, 1, 0);
+  other.Restore(state.Save(1), 0);
   CHECK(other.tensor(b).sum().item<float>() == 8);
   CHECK(other.counter(steps, 0) == 2);
   state.Reset(1);
@@ -36,7 +36,31 @@ TEST_CASE("reset and copy reach every tensor and every counter of one slot only"
   CHECK(state.tensor(b).sum().item<float>() == 4);
   CHECK(state.counter(steps, 0) == 1);
   CHECK(state.counter(steps, 1) == 0);
-  CHECK_THROWS(other.CopySlot(SlotState(StateLayout(), 1, at::kCPU), 0, 0));
+  CHECK_THROWS(other.Restore(SlotState(StateLayout(), 1, at::kCPU).Save(0), 0));
+}
+
+TEST_CASE("a ring is kept, copied and cleared as far as it was written") {
+  StateLayout layout;
+  const auto steps = layout.AddCounter();
+  const auto ring = layout.AddRing({2, 5, 3}, at::kFloat, /*ring=*/1, steps);
+  CHECK(layout.BytesPerSlot() == 2 * 5 * 3 * 4);
+  SlotState state(layout, 2, at::kCPU);
+  state.tensor(ring).fill_(7);
+  state.counter(steps, 0) = 2;
+  const SlotSnapshot snapshot = state.Save(0);
+  CHECK(snapshot.tensors[0].sizes() == at::IntArrayRef({2, 2, 3}));
+  CHECK(snapshot.bytes() == 2 * 2 * 3 * 4);
+
+  SlotState other(layout, 1, at::kCPU);
+  other.Restore(snapshot, 0);
+  CHECK(other.counter(steps, 0) == 2);
+  CHECK(other.tensor(ring).sum().item<float>() == 7 * 2 * 2 * 3);
+  state.counter(steps, 1) = 9;  // wrapped: all cells were written
+  CHECK(state.Save(1).tensors[0].sizes() == at::IntArrayRef({2, 5, 3}));
+  state.Reset(1);
+  CHECK(state.tensor(ring).select(0, 1).sum().item<float>() == 0);
+  state.Reset(0);  // only what its two steps had written
+  CHECK(state.tensor(ring).select(0, 0).sum().item<float>() == 7 * 2 * 3 * 3);
 }
 
 }  // namespace

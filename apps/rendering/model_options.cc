@@ -1,0 +1,121 @@
+#include "rendering/model_options.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace ppx::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The released model's window: dialogues longer than this were never measured.
+constexpr int kReleasedContext = 3000;
+
+}  // namespace
+
+void AddModelOptions(CLI::App& app, ModelOptions& options) {
+  const char* model = "Model";
+  app.add_option("--model", options.model,
+                 "Folder, 'tiny' (the bundled checkpoint) or hub name in the hub's cache "
+                 "(default: nvidia/personaplex-7b-v1)")
+      ->envname("PPX_MODEL")
+      ->group(model);
+  app.add_option("--hf-repo", options.hf_repo, "Hub name; as --model")->group(model);
+  app.add_option("--moshi-weight", options.moshi_weight, "Language model, safetensors")
+      ->group(model);
+  app.add_option("--mimi-weight", options.mimi_weight, "Codec, safetensors")->group(model);
+  app.add_option("--tokenizer", options.tokenizer, "SentencePiece model")->group(model);
+  app.add_option("--model-config", options.model_config, "config.json with the sizes")
+      ->group(model);
+  app.add_option("--context", options.context, "Attention window in frames; auto: the checkpoint's")
+      ->group(model);
+  app.add_option(
+         "--beyond-context", options.beyond_context,
+         "A dialogue longer than the window: allow (warn), refuse, or auto: refuse where the "
+         "window is the released model's 3000 frames or longer")
+      ->check(CLI::IsMember({"auto", "allow", "refuse"}))
+      ->group(model);
+
+  const char* device = "Device";
+  app.add_option("--dtype", options.dtype,
+                 "f32 or bf16 for the language model (default: bf16 on CUDA, as stored on the CPU)")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->group(device);
+  app.add_flag("--cpu-offload", options.cpu_offload,
+               "Keep the layers in host memory, for GPUs that cannot hold them")
+      ->group(device);
+  app.add_option("--threads", options.threads, "CPU threads; 0: all cores, one for a small model")
+      ->check(CLI::Range(0, 1024))
+      ->group(device);
+}
+
+std::string DataDir() {
+  const char* from_environment = std::getenv("PPX_DATA");
+  return from_environment != nullptr && *from_environment != '\0' ? from_environment : PPX_DATA_DIR;
+}
+
+std::string AutoDevice() { return fs::exists("/proc/driver/nvidia/version") ? "cuda" : "cpu"; }
+
+int ParseContext(const std::string& text) {
+  if (text == "auto") return 0;
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 2 || value > 1 << 20) {
+    base::ThrowUsage("--context " + text + ": expected auto or a number of frames, 2 or more");
+  }
+  return value;
+}
+
+hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir) {
+  hub::ModelRequest request;
+  request.model = options.model;
+  const fs::path bundled = fs::path(DataDir()) / "configs" / options.model;
+  if (!options.model.empty() && !fs::exists(options.model) &&
+      fs::exists(bundled / "model.safetensors")) {
+    request.model = bundled.string();
+  }
+  if (request.model.empty()) request.model = options.hf_repo;
+  if (request.model.empty() &&
+      (options.moshi_weight.empty() || options.mimi_weight.empty() || options.tokenizer.empty())) {
+    request.model = hub::kDefaultRepository;
+  }
+  request.moshi_weight = options.moshi_weight;
+  request.mimi_weight = options.mimi_weight;
+  request.tokenizer = options.tokenizer;
+  request.config = options.model_config;
+  request.voice_prompt_dir = voice_prompt_dir;
+  return hub::LocateModel(request);
+}
+
+LengthVerdict CheckLength(const ModelOptions& options, const engine::ModelConfig& config,
+                          int64_t prompt_steps, int64_t frames) {
+  const int64_t context = config.lm.context;
+  if (prompt_steps + frames <= context) return {};
+  const bool refuse = options.beyond_context == "refuse" ||
+                      (options.beyond_context == "auto" && context >= kReleasedContext);
+  const double left_s =
+      static_cast<double>(std::max<int64_t>(0, context - prompt_steps)) * config.mimi.frame_s();
+  std::string what = fmt::format(
+      "the prompt's {} frames and the dialogue's {} are more than the {} that the model looks back "
+      "over: from {:.2f} s on the prompt leaves its window",
+      prompt_steps, frames, context, left_s);
+  if (refuse) what += "; cut the recording, or allow it with --beyond-context allow";
+  return {what, refuse};
+}
+
+void PutModelOptions(const ModelOptions& options, const hub::ModelFiles& files,
+                     nlohmann::ordered_json& json) {
+  json["moshi-weight"] = files.moshi_weight;
+  json["mimi-weight"] = files.mimi_weight;
+  json["tokenizer"] = files.tokenizer;
+  if (!files.config.empty()) json["model-config"] = files.config;
+  json["context"] = options.context;
+  json["beyond-context"] = options.beyond_context;
+}
+
+}  // namespace ppx::app

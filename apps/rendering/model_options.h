@@ -1,0 +1,57 @@
+// apps/rendering/model_options.h: the options that say which model runs, where and how.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/engine.h"
+#include "hub/model_files.h"
+
+namespace ppx::app {
+
+// As given: one field an option, the default in place.
+struct ModelOptions {
+  std::string model;
+  std::string hf_repo;
+  std::string moshi_weight;
+  std::string mimi_weight;
+  std::string tokenizer;
+  std::string model_config;
+  std::string context = "auto";
+  std::string beyond_context = "auto";
+
+  std::string dtype;
+  bool cpu_offload = false;
+  int threads = 0;
+};
+
+// All of them but the device, which programs name in their own ways.
+void AddModelOptions(CLI::App& app, ModelOptions& options);
+
+// Where prompts/, voices/, configs/ and eval/ lie.
+std::string DataDir();
+
+// The device that "auto" stands for: "cuda" where a driver is found, else "cpu".
+std::string AutoDevice();
+
+// "auto" is 0. Throws base::Error (kUsage).
+int ParseContext(const std::string& text);
+
+// `model` may name a bundled checkpoint. Throws base::Error (kBadInput) with how to get the model.
+hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir);
+
+// What a dialogue of so many frames is told (or, `refused`, refused) where it is longer than the
+// model looks back over; empty where it is not.
+struct LengthVerdict {
+  std::string message;
+  bool refused = false;
+};
+LengthVerdict CheckLength(const ModelOptions& options, const engine::ModelConfig& config,
+                          int64_t prompt_steps, int64_t frames);
+
+// The files found and the other options, as --config takes them.
+void PutModelOptions(const ModelOptions& options, const hub::ModelFiles& files,
+                     nlohmann::ordered_json& json);
+
+}  // namespace ppx::app
