@@ -22,7 +22,7 @@ at::Tensor RingAttentionCuda(const RingAttentionSpec& spec, const at::Tensor& qk
   const c10::cuda::CUDAGuard guard(qkv.device());
   const at::Tensor packed = qkv.contiguous();
   at::Tensor output =
-      at::empty({qkv.size(0), qkv.size(1), spec.num_heads * spec.head_dim}, qkv.options());
+      at::empty({qkv.size(0), qkv.size(1), int64_t{spec.num_heads} * spec.head_dim}, qkv.options());
   const std::vector<int64_t> wide_slots(slots.begin(), slots.end());
   // One small copy: slots, then offsets.
   const at::Tensor rows =
