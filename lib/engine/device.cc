@@ -6,7 +6,9 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
 
 #include "base/error.h"
@@ -45,6 +47,50 @@ int ParseGpuIndex(const std::string& name, size_t prefix) {
   return index;
 }
 
+// The CUDA runtime is there since OpenDevice, and not linked to.
+int64_t FreeGpuMemory(int index) {
+  using SetDevice = int (*)(int);
+  using MemGetInfo = int (*)(size_t*, size_t*);
+  const auto set_device = reinterpret_cast<SetDevice>(dlsym(RTLD_DEFAULT, "cudaSetDevice"));
+  const auto get_info = reinterpret_cast<MemGetInfo>(dlsym(RTLD_DEFAULT, "cudaMemGetInfo"));
+  size_t free = 0;
+  size_t total = 0;
+  if (set_device == nullptr || get_info == nullptr || set_device(index) != 0 ||
+      get_info(&free, &total) != 0) {
+    base::ThrowResource(
+        fmt::format("cuda:{}: its free memory is unknown; give the number of slots", index));
+  }
+  return static_cast<int64_t>(free);
+}
+
+// The number behind `key` of a file of lines "key number"; no key: the first number. -1 where there
+// is none ("max").
+int64_t NumberIn(const std::string& path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(key)) continue;
+    const char* begin = line.c_str() + key.size();
+    char* end = nullptr;
+    const long long value = std::strtoll(begin, &end, 10);
+    return end == begin ? -1 : value;
+  }
+  return -1;
+}
+
+int64_t FreeHostMemory() {
+  constexpr int64_t kKiB = 1024;
+  const int64_t available_kib = NumberIn("/proc/meminfo", "MemAvailable:");
+  if (available_kib < 0) base::ThrowResource("/proc/meminfo cannot be read");
+  int64_t free = available_kib * kKiB;
+  const std::string group = "/sys/fs/cgroup";
+  const int64_t limit = NumberIn(group + "/memory.max", "");
+  if (limit >= 0) {
+    const int64_t cached = std::max<int64_t>(0, NumberIn(group + "/memory.stat", "file "));
+    free = std::min(free, limit - NumberIn(group + "/memory.current", "") + cached);
+  }
+  return std::max<int64_t>(free, 0);
+}
+
 }  // namespace
 
 at::Device OpenDevice(const std::string& name) {
@@ -70,6 +116,19 @@ at::Device OpenDevice(const std::string& name) {
   const at::Device device(at::kCUDA, static_cast<at::DeviceIndex>(index));
   nn::CheckRingAttentionCuda(device);  // where it fails, the plain path is used
   return device;
+}
+
+std::vector<std::string> AllGpus() {
+  const at::Device first = OpenDevice("cuda");
+  std::vector<std::string> names;
+  for (int i = first.index(); i < at::detail::getCUDAHooks().deviceCount(); ++i) {
+    names.push_back(fmt::format("cuda:{}", i));
+  }
+  return names;
+}
+
+int64_t FreeMemoryBytes(const at::Device& device) {
+  return device.is_cuda() ? FreeGpuMemory(device.index()) : FreeHostMemory();
 }
 
 at::ScalarType ParseDtype(const std::string& name) {

@@ -3,7 +3,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ppx::engine {
 
@@ -18,6 +20,13 @@ std::string DtypeName(at::ScalarType dtype);
 
 // The processor's or the GPU's own name, for the run record.
 std::string DeviceDescription(const at::Device& device);
+
+// "cuda:0", "cuda:1", ...: all GPUs that are visible. Throws kResource where there is none.
+std::vector<std::string> AllGpus();
+
+// Bytes that can be had now: of a GPU's own memory; on the CPU of the machine's and of the control
+// group's limit, whichever is less. What the page cache holds counts as free.
+int64_t FreeMemoryBytes(const at::Device& device);
 
 // The same arithmetic on every run: no TF32, deterministic cuDNN, no autotuning. `threads` 0 leaves
 // LibTorch's choice.

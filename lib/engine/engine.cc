@@ -67,7 +67,8 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
   // A step of a small model is over before a second thread has woken up.
   constexpr int kLeastThreadedDim = 512;
   const bool small = config.lm.dim < kLeastThreadedDim;
-  ConfigureArithmetic(options.threads == 0 && small ? 1 : options.threads);
+  threads_ = options.threads == 0 && small ? 1 : options.threads;
+  ConfigureArithmetic(threads_);
   WithDeviceErrors(device_, [&] {
     mimi_file_ = weights::SafetensorsFile::Open(files.mimi_weight);
     lm_file_ = weights::SafetensorsFile::Open(files.moshi_weight);

@@ -56,9 +56,9 @@ struct ModelConfig {
 struct DialogueOptions {
   // Dialogues that share the object share its computed state, where the engine keeps any.
   std::shared_ptr<const SystemPrompt> prompt = std::make_shared<const SystemPrompt>();
-  lm::SamplingOptions sampling;
+  lm::SamplingOptions sampling{};
   uint64_t seed = 0;
-  std::string dialogue_id;  // random numbers depend on it and on the seed
+  std::string dialogue_id{};  // random numbers depend on it and on the seed
 };
 
 struct FrameInput {
@@ -116,6 +116,8 @@ class Engine {
   const codec::MimiDecoder& decoder() const { return *decoder_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
+  // What ConfigureArithmetic is to be given on a thread that will use the engine.
+  int threads() const { return threads_; }
 
  private:
   void StartFromPrompt(int slot, const std::shared_ptr<const SystemPrompt>& prompt,
@@ -134,6 +136,7 @@ class Engine {
   std::optional<nn::SlotState> decoder_state_;
   std::optional<lm::LmState> lm_state_;
   int slots_ = 0;
+  int threads_ = 0;
 
   struct KeptPrompt {
     std::shared_ptr<const SystemPrompt> prompt;

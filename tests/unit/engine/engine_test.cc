@@ -1,0 +1,159 @@
+#include "engine/engine.h"
+
+#include "audio/framer.h"
+#include "audio/wav_reader.h"
+#include "base/error.h"
+#include "support/golden_files.h"
+#include "support/tolerance.h"
+
+namespace ppx::engine {
+namespace {
+
+constexpr size_t kFrames = 30;
+
+EngineFiles TinyFiles() {
+  return {test::TinyModel("config.json"), test::TinyModel("model.safetensors"),
+          test::TinyModel("mimi.safetensors")};
+}
+
+Engine TinyEngine(int slots, int prompts_kept = 0, const std::string& dtype = "f32") {
+  return {TinyFiles(), ModelConfig::Read(test::TinyModel("config.json")),
+          EngineOptions{.dtype = dtype, .slots = slots, .prompts_kept = prompts_kept}};
+}
+
+std::vector<float> User(const ModelConfig& config) {
+  std::vector<float> samples = audio::PadToFrames(
+      audio::ReadAudio(test::GoldenFile("user.wav")).samples, config.mimi.frame_samples());
+  samples.resize(kFrames * static_cast<size_t>(config.mimi.frame_samples()));
+  return samples;
+}
+
+struct Rendered {
+  std::vector<lm::FrameTokens> tokens;
+  std::vector<float> pcm;
+  bool operator==(const Rendered&) const = default;
+};
+
+// One dialogue in one slot; the other slots hold the same recording backwards, other seeds, and
+// start and stop in between where `busy`.
+Rendered Render(Engine& engine, int slot, bool busy) {
+  const std::vector<float> user = User(engine.config());
+  std::vector<float> noise(user.rbegin(), user.rend());
+  const auto samples = static_cast<size_t>(engine.config().mimi.frame_samples());
+  const auto codes = [&](int in, const std::vector<float>& audio) {
+    return engine.Encode(in, audio);
+  };
+  std::vector<std::vector<std::vector<int32_t>>> heard(static_cast<size_t>(engine.slots()));
+  for (int other = 0; other < engine.slots(); ++other) {
+    if (other != slot && !busy) continue;
+    engine.Start(other, {.seed = other == slot ? 5U : 100U + static_cast<uint64_t>(other)});
+    heard[static_cast<size_t>(other)] = codes(other, other == slot ? user : noise);
+  }
+  Rendered rendered;
+  for (size_t frame = 0; frame < kFrames; ++frame) {
+    std::vector<CodesInput> rows(static_cast<size_t>(engine.slots()));
+    for (int other = 0; other < engine.slots(); ++other) {
+      const auto& frames = heard[static_cast<size_t>(other)];
+      if (frames.empty() || (other != slot && frame % 7 == 3)) continue;
+      rows[static_cast<size_t>(other)] = {.slot = other, .codes = frames[frame]};
+    }
+    const auto out = engine.StepCodes(rows)[static_cast<size_t>(slot)];
+    if (out) rendered.tokens.push_back(*out);
+  }
+  rendered.pcm = engine.Decode(slot, rendered.tokens);
+  CHECK(rendered.pcm.size() == rendered.tokens.size() * samples);
+  return rendered;
+}
+
+TEST_CASE("a dialogue's bits depend neither on its slot nor on its neighbours") {
+  for (const char* dtype : {"f32", "bf16"}) {
+    CAPTURE(dtype);
+    Engine engine = TinyEngine(5, 0, dtype);
+    const Rendered alone = Render(engine, 0, /*busy=*/false);
+    CHECK(alone.tokens.size() > kFrames / 2);
+    for (int slot = 0; slot < 5; ++slot) {
+      CAPTURE(slot);
+      CHECK((Render(engine, slot, true) == alone));
+    }
+  }
+}
+
+TEST_CASE("codecs in pieces give what they give frame by frame") {
+  Engine engine = TinyEngine(2);
+  const std::vector<float> user = User(engine.config());
+  const auto samples = static_cast<size_t>(engine.config().mimi.frame_samples());
+  engine.Start(0, {.seed = 1});
+  engine.Start(1, {.seed = 1});
+  const auto whole = engine.Encode(0, user);
+  std::vector<std::vector<int32_t>> framewise;
+  for (size_t frame = 0; frame < kFrames; ++frame) {
+    framewise.push_back(
+        engine.Encode(1, std::span(user).subspan(frame * samples, samples)).front());
+  }
+  CHECK((whole == framewise));
+
+  std::vector<lm::FrameTokens> tokens;
+  for (const auto& codes : whole) {
+    lm::FrameTokens row(static_cast<size_t>(engine.config().lm.streams()), 0);
+    std::copy(codes.begin(), codes.end(), row.begin() + 1);
+    tokens.push_back(row);
+  }
+  const std::vector<float> at_once = engine.Decode(0, tokens);
+  std::vector<float> pieces;
+  for (size_t frame = 0; frame < kFrames; ++frame) {
+    const auto pcm = engine.Decode(1, std::span(tokens).subspan(frame, 1));
+    pieces.insert(pieces.end(), pcm.begin(), pcm.end());
+  }
+  test::CheckClose(at::tensor(at_once), at::tensor(pieces));
+  CHECK_THROWS_AS(engine.Encode(0, std::span(user).first(samples - 1)), base::Error);
+}
+
+TEST_CASE("a kept prompt starts a dialogue as the prompt itself does") {
+  SystemPrompt spoken;
+  spoken.text_tokens = {5, 6, 7, 8, 9};
+  SystemPrompt other = spoken;
+  other.text_tokens.push_back(4);
+  const auto a = std::make_shared<const SystemPrompt>(spoken);
+  const auto b = std::make_shared<const SystemPrompt>(other);
+  const auto first_tokens = [&](Engine& engine, int slot, const auto& prompt) {
+    const int64_t steps = engine.Start(slot, {.prompt = prompt, .seed = 2});
+    CHECK(steps == PromptStepCount(*prompt, engine.config().lm, 12.5));
+    const auto codes = engine.Encode(slot, User(engine.config()));
+    std::vector<lm::FrameTokens> tokens;
+    for (const auto& frame : codes) {
+      std::vector<CodesInput> rows(static_cast<size_t>(engine.slots()));
+      rows[static_cast<size_t>(slot)] = {.slot = slot, .codes = frame};
+      tokens.push_back(*engine.StepCodes(rows)[static_cast<size_t>(slot)]);
+    }
+    return tokens;
+  };
+  Engine computed = TinyEngine(2);
+  Engine kept = TinyEngine(2, /*prompts_kept=*/1);
+  const auto of_a = first_tokens(computed, 0, a);
+  const auto of_b = first_tokens(computed, 0, b);
+  CHECK((of_a != of_b));
+  CHECK((first_tokens(kept, 0, a) == of_a));
+  CHECK((first_tokens(kept, 1, a) == of_a));  // from what was kept
+  CHECK((first_tokens(kept, 0, b) == of_b));  // pushes the other out
+  CHECK((first_tokens(kept, 1, a) == of_a));
+  kept.Resize(2);
+  CHECK((first_tokens(kept, 0, a) == of_a));
+}
+
+TEST_CASE("more slots than memory: an error that a smaller batch may mend") {
+  Engine engine = TinyEngine(1);
+  const int64_t per_slot = engine.BytesPerSlot();
+  CHECK(per_slot > 0);
+  const Rendered before = Render(engine, 0, false);
+  try {
+    engine.Resize(std::numeric_limits<int>::max());
+    FAIL("a petabyte was had");
+  } catch (const base::Error& error) {
+    CHECK(error.code() == base::ErrorCode::kOutOfMemory);
+  }
+  engine.Resize(1);
+  CHECK((Render(engine, 0, false) == before));
+}
+
+}  // namespace
+}  // namespace ppx::engine
