@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "annotate/transcript.h"
+#include "base/command_template.h"
 
 namespace ppx::annotate {
 
@@ -34,14 +35,7 @@ struct AsrOptions {
 };
 
 // Which recogniser made a transcript.
-struct AsrIdentity {
-  std::string name;  // file name of the program
-  std::string
-      command;         // the arguments, those with blanks or quotes in single quotes as for a shell
-  std::string sha256;  // of the arguments and the content of the files that they name
-
-  bool operator==(const AsrIdentity&) const = default;
-};
+using AsrIdentity = base::CommandIdentity;
 
 // Thread-safe; several processes may share a cache.
 class AsrCommand {
@@ -51,7 +45,7 @@ class AsrCommand {
   // a file of the command that cannot be read. Reads the files that the command names once.
   explicit AsrCommand(const AsrOptions& options);
 
-  const AsrIdentity& identity() const { return identity_; }
+  const AsrIdentity& identity() const { return command_.identity(); }
 
   // The transcript of the file at `wav_path`; the program is started unless the cache has it.
   //
@@ -68,7 +62,7 @@ class AsrCommand {
   Transcript Run(const std::string& wav_path, const std::atomic<bool>* cancel) const;
 
   AsrOptions options_;
-  AsrIdentity identity_;
+  base::CommandTemplate command_;
   bool writes_file_ = false;  // {json} is in the command
 };
 

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <span>
 
+#include "annotate/level_histogram.h"
 #include "annotate/segments.h"
 #include "annotate/vad_segments.h"
 #include "base/digest.h"
@@ -15,9 +15,6 @@
 
 namespace ppx::annotate {
 namespace {
-
-// What a step of digital silence has for its level; real ones are above.
-constexpr double kSilentDb = -100.0;
 
 // Levels of the steps, the step in the middle of its frame of two steps.
 std::vector<double> Levels(std::span<const float> samples, size_t step) {
@@ -35,44 +32,10 @@ std::vector<double> Levels(std::span<const float> samples, size_t step) {
       const double centred = static_cast<double>(samples[i]) - mean;
       square += centred * centred;
     }
-    square /= count;
-    levels.push_back(square > 0 ? std::max(kSilentDb, 10.0 * std::log10(square)) : kSilentDb);
+    levels.push_back(LevelDb(square / count));
   }
   return levels;
 }
-
-// A percentile of the levels that are in it, to half a decibel.
-class LevelHistogram {
- public:
-  void Add(double level_db) { Change(level_db, 1); }
-  void Remove(double level_db) { Change(level_db, -1); }
-
-  // `fallback` where there are no levels.
-  double Percentile(double share, double fallback) const {
-    if (total_ == 0) return fallback;
-    const auto rank = static_cast<int64_t>(share * static_cast<double>(total_ - 1));
-    int64_t below = 0;
-    for (size_t bin = 0; bin < kBins; ++bin) {
-      below += counts_[bin];
-      if (below > rank) return kSilentDb + kBinDb * (static_cast<double>(bin) + 0.5);
-    }
-    return fallback;
-  }
-
- private:
-  static constexpr double kBinDb = 0.5;
-  static constexpr size_t kBins = 220;  // to +10 dB
-
-  void Change(double level_db, int64_t by) {
-    if (level_db <= kSilentDb) return;
-    const auto bin = static_cast<size_t>((level_db - kSilentDb) / kBinDb);
-    counts_[std::min(bin, kBins - 1)] += by;
-    total_ += by;
-  }
-
-  std::array<int64_t, kBins> counts_{};
-  int64_t total_ = 0;
-};
 
 }  // namespace
 

@@ -22,6 +22,12 @@ namespace fs = std::filesystem;
 
 constexpr int kMaxLinks = 40;  // as many as Linux follows
 
+// The names of temporary files: `.NAME.XXXXXX.tmp`.
+constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz0123456789";
+constexpr size_t kRandomLetters = 6;
+constexpr std::string_view kTemporaryEnd = ".tmp";
+constexpr size_t kMaxNameBytes = 200;  // leaves room in the 255 bytes that a name may have
+
 [[noreturn]] void ThrowFor(const std::string& path, const char* action, int error_number) {
   const char* mend = nullptr;
   switch (error_number) {
@@ -140,20 +146,19 @@ Place FindPlace(const std::string& path) {
 // umask cannot be asked for without setting it for every thread.
 std::pair<int, std::string> OpenTemporaryBeside(const std::string& path,
                                                 const std::string& target) {
-  constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz0123456789";
-  constexpr size_t kMaxNameBytes = 200;  // leaves room in the 255 bytes that a name may have
   constexpr int kAttempts = 100;
   const fs::path whole(target);
-  const std::string name = whole.filename().string().substr(0, kMaxNameBytes);
+  const std::string file_name = whole.filename().string();
+  const std::string_view name = TemporaryStem(file_name);
   std::random_device device;
   std::uniform_int_distribution<size_t> pick(0, kAlphabet.size() - 1);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     std::string random;
-    for (int i = 0; i < 6; ++i) {
+    for (size_t i = 0; i < kRandomLetters; ++i) {
       random += kAlphabet[pick(device)];
     }
     std::string temporary =
-        (whole.parent_path() / fmt::format(".{}.{}.tmp", name, random)).string();
+        (whole.parent_path() / fmt::format(".{}.{}{}", name, random, kTemporaryEnd)).string();
     const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0) {
       return {fd, std::move(temporary)};
@@ -290,6 +295,45 @@ void CheckWritable(const std::string& path) {
       }
       return;
     }
+  }
+}
+
+std::string_view TemporaryStem(std::string_view file_name) {
+  return file_name.substr(0, kMaxNameBytes);
+}
+
+std::string_view NameOfTemporary(std::string_view file_name) {
+  constexpr size_t kTail = 1 + kRandomLetters + kTemporaryEnd.size();
+  if (file_name.size() < 1 + 1 + kTail || !file_name.starts_with('.') ||
+      !file_name.ends_with(kTemporaryEnd)) {
+    return {};
+  }
+  const std::string_view tail = file_name.substr(file_name.size() - kTail);
+  const std::string_view random = tail.substr(1, kRandomLetters);
+  if (tail.front() != '.' || random.find_first_not_of(kAlphabet) != std::string_view::npos) {
+    return {};
+  }
+  return file_name.substr(1, file_name.size() - 1 - kTail);
+}
+
+void RemoveTemporaries(const std::string& path) {
+  const Place place = FindPlace(path);
+  if (place.kind != Place::Kind::kRegular) return;
+  const fs::path whole(place.target);
+  const std::string file_name = whole.filename().string();
+  const std::string_view name = TemporaryStem(file_name);
+  const fs::path folder = whole.has_parent_path() ? whole.parent_path() : fs::path(".");
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string found = entry->path().filename().string();
+    if (NameOfTemporary(found) != name) continue;
+    if (::unlink(entry->path().c_str()) != 0 && errno != ENOENT) {
+      ThrowFor(entry->path().string(), "remove the left-over file", errno);
+    }
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    ThrowFor(path, "list the folder of the file", error.value());
   }
 }
 

@@ -16,8 +16,8 @@
 //  kResource  the disk is full (found while writing, flushing or closing) or failing
 //
 // Not done: no locking against a second writer (the last `Commit` wins), no temporary file is
-// removed when the process is killed. Signals are left alone: writing to a closed pipe raises
-// SIGPIPE.
+// removed when the process is killed (see `RemoveTemporaries`). Signals are left alone: writing to
+// a closed pipe raises SIGPIPE.
 #pragma once
 
 #include <cstddef>
@@ -66,5 +66,16 @@ void WriteFileAtomically(const std::string& path, std::string_view text);
 // folder and whether its folder takes a new file (one is made and removed). Leaves what is at
 // `path` alone; a FIFO is not opened. Does not look at the free space.
 void CheckWritable(const std::string& path);
+
+// NAME where `file_name` is that of a temporary file, `.NAME.XXXXXX.tmp`; empty where it is not.
+// Points into `file_name`. A very long name was cut: `TemporaryStem` says to what.
+std::string_view NameOfTemporary(std::string_view file_name);
+// What the NAME in the temporary file's name is for a file called `file_name`: its first 200 bytes.
+std::string_view TemporaryStem(std::string_view file_name);
+
+// Removes the temporary files that killed writers left beside `path` (beside its target where it is
+// a link). Only while nobody writes `path`: a living writer would lose its file. Leaves everything
+// else in the folder alone; does nothing for a special file or where there is no such folder.
+void RemoveTemporaries(const std::string& path);
 
 }  // namespace ppx::base

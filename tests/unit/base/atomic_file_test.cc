@@ -264,5 +264,63 @@ TEST_CASE("a folder without write permission" * doctest::skip(::geteuid() == 0))
   CHECK(thrown.Mentions("may write"));
 }
 
+TEST_CASE("the names of temporary files are told from others") {
+  CHECK(NameOfTemporary(".out.wav.a1b2c3.tmp") == "out.wav");
+  CHECK(NameOfTemporary("..hidden.a1b2c3.tmp") == ".hidden");
+  CHECK(NameOfTemporary(".x.zzzzzz.tmp") == "x");
+  for (const char* const other :
+       {"", ".", ".tmp", ".abcdef.tmp", "..abcdef.tmp", "out.wav.a1b2c3.tmp", ".out.wav.a1b2c.tmp",
+        ".out.wav.a1b2c3d.tmp", ".out.wav.A1b2c3.tmp", ".out.wav.a1b2c3.tmp~",
+        ".out.wav-a1b2c3.tmp", ".out.wav.a1b-c3.tmp"}) {
+    INFO(other);
+    CHECK(NameOfTemporary(other).empty());
+  }
+}
+
+TEST_CASE("what killed writers left behind is removed, and nothing else") {
+  const TempDir dir;
+  const std::string path = dir.File("out.wav");
+  for (const char* const name : {"out.wav", ".out.wav.aaaaaa.tmp", ".out.wav.bbbbb9.tmp"}) {
+    WriteFile(dir.File(name), "x");
+  }
+  const std::vector<std::string> others = {".out.wav2.aaaaaa.tmp", ".out.wav.AAAAAA.tmp",
+                                           ".xout.wav.aaaaaa.tmp", "out.wav.aaaaaa.tmp"};
+  for (const std::string& name : others) WriteFile(dir.File(name), "x");
+  RemoveTemporaries(path);
+  CHECK(dir.CountEntries() == static_cast<long>(1 + others.size()));
+  for (const std::string& name : others) CHECK(fs::exists(dir.File(name)));
+  CHECK(fs::exists(path));
+
+  SUBCASE("relative, and again with nothing there") {
+    const fs::path before = fs::current_path();
+    fs::current_path(dir.path());
+    WriteFile(".out.wav.cccccc.tmp", "x");
+    RemoveTemporaries("out.wav");
+    RemoveTemporaries("out.wav");
+    CHECK(!fs::exists(".out.wav.cccccc.tmp"));
+    fs::current_path(before);
+  }
+  SUBCASE("of a name that was cut") {
+    const std::string long_name(250, 'n');
+    std::string cut(200, 'n');
+    cut.insert(cut.begin(), '.');
+    WriteFile(dir.File(cut + ".dddddd.tmp"), "x");
+    RemoveTemporaries(dir.File(long_name));
+    CHECK(dir.CountEntries() == static_cast<long>(1 + others.size()));
+  }
+  SUBCASE("beside the target of a link") {
+    fs::create_directory(dir.File("deep"));
+    WriteFile(dir.File("deep/.target.eeeeee.tmp"), "x");
+    fs::create_symlink("deep/target", dir.File("link"));
+    RemoveTemporaries(dir.File("link"));
+    CHECK(!fs::exists(dir.File("deep/.target.eeeeee.tmp")));
+  }
+  SUBCASE("a folder that is not there, a special file") {
+    RemoveTemporaries(dir.File("none/out.wav"));
+    RemoveTemporaries("/dev/null");
+    RemoveTemporaries("/dev/stdout");
+  }
+}
+
 }  // namespace
 }  // namespace ppx::base
