@@ -15,13 +15,19 @@ namespace {
 constexpr auto kRedrawEvery = std::chrono::milliseconds(100);
 constexpr int kBarWidth = 24;
 
+}  // namespace
+
 std::string ClockText(double seconds) {
   const auto whole = static_cast<int64_t>(std::llround(seconds));
   return whole >= 3600 ? fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
                        : fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
-}  // namespace
+std::string BarText(double share) {
+  share = std::clamp(share, 0.0, 1.0);
+  const auto filled = static_cast<int>(share * kBarWidth);
+  return fmt::format("[{:#>{}}{:.>{}}] {:3.0f} %", "", filled, "", kBarWidth - filled, 100 * share);
+}
 
 bool CanDraw() {
   const char* term = std::getenv("TERM");
@@ -58,10 +64,8 @@ void ProgressBar::Draw(int64_t done) {
   }
   const double share =
       std::clamp(static_cast<double>(done) / static_cast<double>(total_), 0.0, 1.0);
-  const auto filled = static_cast<int>(share * kBarWidth);
   const double seconds = std::chrono::duration<double>(last_ - start_).count();
-  std::string line = fmt::format("\r\033[K{} [{:#>{}}{:.>{}}] {:3.0f} %", stage_, "", filled, "",
-                                 kBarWidth - filled, 100 * share);
+  std::string line = fmt::format("\r\033[K{} {}", stage_, BarText(share));
   if (done > 0 && seconds > 0) {
     line += fmt::format("  ETA {}", ClockText(seconds * (1 - share) / share));
     if (unit_s_ > 0) {

@@ -14,6 +14,12 @@ namespace ppx::app {
 // True where a moving line can be drawn on standard error: a terminal that is not "dumb".
 bool CanDraw();
 
+// "1:05", "2:03:04"
+std::string ClockText(double seconds);
+
+// "[######......]  50 %", `share` from 0 to 1.
+std::string BarText(double share);
+
 void Warn(std::string_view message);
 
 // A bar with time left and real-time factor. Draws at most ten times a second and only where

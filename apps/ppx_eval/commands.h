@@ -12,6 +12,7 @@ namespace ppx::app {
 using Command = std::function<base::ExitCode()>;
 
 Command AddScore(CLI::App& app);
+Command AddRun(CLI::App& app);
 Command AddCompare(CLI::App& app);
 Command AddGate(CLI::App& app);
 Command AddStats(CLI::App& app);

@@ -1,33 +1,15 @@
 #include "ppx_eval/detectors.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 #include "annotate/energy_vad.h"
-#include "base/error.h"
+#include "common/toolkit_files.h"
 #include "torchscript/silero_vad.h"
 
 namespace ppx::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-// Where scripts/setup keeps its downloads.
-fs::path ToolkitCache() {
-  if (const std::string cache = Environment("PPX_CACHE"); !cache.empty()) return cache;
-  if (const std::string xdg = Environment("XDG_CACHE_HOME"); !xdg.empty())
-    return fs::path(xdg) / "ppx";
-  return fs::path(Environment("HOME")) / ".cache" / "ppx";
-}
 
 }  // namespace
 
@@ -55,30 +37,13 @@ std::unique_ptr<annotate::Vad> MakeVad(const DetectorOptions& options) {
   if (options.vad == "energy") return std::make_unique<annotate::EnergyVad>();
   const std::string path = !options.vad_model.empty()
                                ? options.vad_model
-                               : (ToolkitCache() / "silero-vad-6.2.1" / "silero_vad.jit").string();
+                               : (fs::path(ToolkitCache()) / "silero-vad-6.2.1" / "silero_vad.jit").string();
   return std::make_unique<torchscript::SileroVad>(path);
 }
 
 std::string CacheFolder(const DetectorOptions& options) {
   if (options.no_cache) return "";
-  return options.cache.empty() ? (ToolkitCache() / "eval").string() : options.cache;
-}
-
-std::string FindOwnFile(const std::string& name, const std::string& folder) {
-  std::error_code ignored;
-  if (fs::is_regular_file(name, ignored)) return name;
-  const fs::path own = fs::path(PPX_DATA_DIR) / folder;
-  if (name.find('/') == std::string::npos) {
-    const fs::path candidate = own / (name + ".yaml");
-    if (fs::is_regular_file(candidate, ignored)) return candidate.string();
-  }
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(own, ignored)) {
-    if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
-  }
-  std::sort(names.begin(), names.end());
-  base::ThrowBadInput(fmt::format("{}: no such file, and none of the toolkit's own: {}", name,
-                                  fmt::join(names, ", ")));
+  return options.cache.empty() ? ToolkitCache() + "/eval" : options.cache;
 }
 
 }  // namespace ppx::app

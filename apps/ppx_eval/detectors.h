@@ -24,8 +24,4 @@ std::unique_ptr<annotate::Vad> MakeVad(const DetectorOptions& options);
 // Empty where no cache is wanted.
 std::string CacheFolder(const DetectorOptions& options);
 
-// A file that `name` is, or DATA/FOLDER/NAME.yaml of the toolkit's own. Throws base::Error
-// (kBadInput) listing what there is.
-std::string FindOwnFile(const std::string& name, const std::string& folder);
-
 }  // namespace ppx::app

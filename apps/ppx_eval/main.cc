@@ -12,6 +12,9 @@ constexpr const char* kExamples = R"(Examples:
   # FullDuplexBench v1.0 in its own folder layout: a table, and results for later
   ppx-eval score v1.0/ --suite fdb-v1.0 -o results.json
 
+  # the same from recordings of users: rendered by ppx-batch, then scored
+  ppx-eval run fdb-v1.0 --data v1.0/ --output-dir runs/a -o results.json -- --devices all
+
   # what changed between two runs, with intervals and p values
   ppx-eval compare before.json after.json
 
@@ -35,6 +38,7 @@ int Main(int argc, char** argv) {
     commands[command] = adder(*command);
   };
   add("score", "Score a folder of dialogues", AddScore);
+  add("run", "Render a suite with ppx-batch, score it, show published numbers beside", AddRun);
   add("compare", "Compare two results", AddCompare);
   add("gate", "Judge results by rules: exit code 0 pass, 1 fail, 2 could not judge", AddGate);
   add("stats", "Statistics of one pair of recordings", AddStats);

@@ -113,6 +113,7 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   engine::DialogueOptions dialogue;
   dialogue.sampling = options.sampling;
   dialogue.seed = options.seed;
+  dialogue.dialogue_id = raw.dialogue_name;
 
   const int64_t frame_samples = config.mimi.frame_samples();
   const int64_t frames = static_cast<int64_t>(audio.samples.size()) / frame_samples;

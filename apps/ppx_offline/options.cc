@@ -123,6 +123,9 @@ void AddOptions(CLI::App& app, RawOptions& raw) {
 
   AddModelOptions(app, raw);
   AddPromptOptions(app, raw);
+  app.add_option("--dialogue-name", raw.dialogue_name,
+                 "Random numbers depend on it and on the seed; a dialogue of ppx-batch has its id")
+      ->group("Sampling");
   app.add_option("--device", raw.device, "cpu, cuda, cuda:N; auto: a GPU where a driver is found")
       ->envname("PPX_DEVICE")
       ->group("Device");
@@ -191,6 +194,7 @@ nlohmann::ordered_json OptionsJson(const ResolvedOptions& options) {
   put_text("save-voice", raw.save_voice);
   PutModelOptions(raw, options.model, json);
   PutPromptOptions(raw, json);
+  put_text("dialogue-name", raw.dialogue_name);
   put("device", raw.device);
   put_text("dtype", raw.dtype);
   put("cpu-offload", raw.cpu_offload);

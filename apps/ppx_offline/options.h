@@ -34,6 +34,7 @@ struct RawOptions : ModelOptions, PromptOptions {
   std::string output_textgrid;
   std::string output_record;
   std::string sample_format = "pcm16";
+  std::string dialogue_name;
   std::string trace;
   std::vector<std::string> trace_values;
   std::string save_voice;

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/error.h"
+#include "common/toolkit_files.h"
 
 namespace ppx::app {
 namespace {
@@ -54,11 +54,6 @@ void AddModelOptions(CLI::App& app, ModelOptions& options) {
       ->group(device);
 }
 
-std::string DataDir() {
-  const char* from_environment = std::getenv("PPX_DATA");
-  return from_environment != nullptr && *from_environment != '\0' ? from_environment : PPX_DATA_DIR;
-}
-
 std::string AutoDevice() { return fs::exists("/proc/driver/nvidia/version") ? "cuda" : "cpu"; }
 
 int ParseContext(const std::string& text) {
@@ -74,7 +69,7 @@ int ParseContext(const std::string& text) {
 hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir) {
   hub::ModelRequest request;
   request.model = options.model;
-  const fs::path bundled = fs::path(DataDir()) / "configs" / options.model;
+  const fs::path bundled = fs::path(DataFolder()) / "configs" / options.model;
   if (!options.model.empty() && !fs::exists(options.model) &&
       fs::exists(bundled / "model.safetensors")) {
     request.model = bundled.string();

@@ -29,9 +29,6 @@ struct ModelOptions {
 // All of them but the device, which programs name in their own ways.
 void AddModelOptions(CLI::App& app, ModelOptions& options);
 
-// Where prompts/, voices/, configs/ and eval/ lie.
-std::string DataDir();
-
 // The device that "auto" stands for: "cuda" where a driver is found, else "cpu".
 std::string AutoDevice();
 

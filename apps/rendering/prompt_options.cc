@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "rendering/model_options.h"
+#include "common/toolkit_files.h"
 #include "text/text_prompt.h"
 
 namespace ppx::app {
@@ -46,7 +46,7 @@ void AddPromptOptions(CLI::App& app, PromptOptions& options) {
 text::Persona FindPersona(const std::string& name) {
   fs::path path = name;
   if (!fs::exists(path)) {
-    const fs::path folder = fs::path(DataDir()) / "prompts";
+    const fs::path folder = fs::path(DataFolder()) / "prompts";
     path = folder / (name + ".yaml");
     if (!fs::exists(path)) {
       base::ThrowBadInput(
@@ -102,7 +102,7 @@ std::string FindVoicePrompt(const PromptOptions& options, const hub::ModelFiles&
   std::vector<std::string> folders;
   if (!options.voice_prompt_dir.empty()) folders.push_back(options.voice_prompt_dir);
   if (!model.voices_dir.empty()) folders.push_back(model.voices_dir);
-  folders.push_back((fs::path(DataDir()) / "voices").string());
+  folders.push_back((fs::path(DataFolder()) / "voices").string());
   return hub::FindVoice(options.voice_prompt, folders);
 }
 

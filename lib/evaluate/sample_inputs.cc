@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/small_file.h"
@@ -25,6 +26,8 @@ constexpr size_t kMaxJsonBytes = size_t{16} << 20;
 constexpr const char* kBenchmarkWords = "output.json";
 constexpr int64_t kCodebooks = 8;
 constexpr const char* kRunRecord = "run.json";
+// Whose records say, under the same keys, how a dialogue was made.
+constexpr std::array<std::string_view, 2> kRenderers{"ppx-offline", "ppx-batch"};
 
 bool Exists(const fs::path& path) {
   std::error_code ignored;
@@ -104,13 +107,17 @@ Marks ReadQuestion(const std::string& path) {
 std::optional<MadeWith> ReadRunRecord(const std::string& path) {
   if (!Exists(path)) return std::nullopt;
   const Json record = ReadJson(path);
-  if (!record.is_object() || record.value("program", Json()) != "ppx-offline") return std::nullopt;
+  const Json named = record.is_object() ? record.value("program", Json()) : Json();
+  const std::string program = named.is_string() ? named.get<std::string>() : "";
+  if (std::find(kRenderers.begin(), kRenderers.end(), program) == kRenderers.end()) {
+    return std::nullopt;
+  }
   try {
     const Json& options = record.at("options");
     return MadeWith{options.value("lead-in", 0.0), options.value("tail", 0.0),
                     options.value("align", "stream")};
   } catch (const Json::exception& error) {
-    base::ThrowBadInput(fmt::format("{}: no record of ppx-offline ({})", path, error.what()));
+    base::ThrowBadInput(fmt::format("{}: no record of {} ({})", path, program, error.what()));
   }
 }
 

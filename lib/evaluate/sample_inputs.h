@@ -39,7 +39,7 @@ struct Marks {
   std::optional<int64_t> question_index;     // ServiceDuplexBench: 0 to 6
 };
 
-// How ppx-offline made the agent's file, from the run.json beside it.
+// How ppx-offline or ppx-batch made the agent's file, from the run.json beside it.
 struct MadeWith {
   double lead_in_s = 0;
   double tail_s = 0;

@@ -91,8 +91,8 @@ struct MarksFile {
 //   turn_taking     turn_taking.json   from the clip's end, where an answer is due, for 0.4 s
 //   pause_handling  pause.json         from the clip's end to the start of the next one of a step
 // The list is empty where no marked clip was played, as the agent did not do what the script waited
-// for: ppx-eval then says that there is no event. So is it for a pause that no clip follows. No
-// value for scripts of other tasks.
+// for: ppx-eval then says that there is no event (a pause it scores without one). So is it for a
+// pause that no clip follows. No value for scripts of other tasks.
 std::optional<MarksFile> MarksJson(const DialogueScript& script,
                                    std::span<const ScriptEvent> events);
 

@@ -1,0 +1,89 @@
+#include "common/toolkit_files.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/small_file.h"
+
+namespace ppx::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+constexpr size_t kDigestDigits = 64;
+
+}  // namespace
+
+std::string DataFolder() {
+  const std::string folder = Environment("PPX_DATA");
+  return folder.empty() ? PPX_DATA_DIR : folder;
+}
+
+std::string ToolkitCache() {
+  if (const std::string cache = Environment("PPX_CACHE"); !cache.empty()) return cache;
+  if (const std::string xdg = Environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/ppx";
+  return Environment("HOME") + "/.cache/ppx";
+}
+
+std::string FindOwnFile(const std::string& name, const std::string& folder) {
+  std::error_code ignored;
+  if (fs::is_regular_file(name, ignored)) return name;
+  const fs::path own = fs::path(DataFolder()) / folder;
+  if (name.find('/') == std::string::npos) {
+    const fs::path candidate = own / (name + ".yaml");
+    if (fs::is_regular_file(candidate, ignored)) return candidate.string();
+  }
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(own, ignored)) {
+    if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  base::ThrowBadInput(fmt::format("{}: no such file, and none of the toolkit's own: {}", name,
+                                  fmt::join(names, ", ")));
+}
+
+std::string CachedSha256File(const std::string& path, const std::atomic<bool>* cancel) {
+  struct stat facts {};
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  if (error || ::stat(real.c_str(), &facts) != 0) return base::Sha256File(path, cancel);
+  const std::string identity =
+      fmt::format("{}\n{} {} {} {}.{:09}", real.string(), facts.st_dev, facts.st_ino, facts.st_size,
+                  facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec);
+  const fs::path folder = fs::path(ToolkitCache()) / "digests";
+  const fs::path entry =
+      folder / base::Sha256Hex(std::as_bytes(std::span(identity.data(), identity.size())));
+  if (fs::is_regular_file(entry, error)) {
+    try {
+      const std::string digest = base::ReadSmallFile(entry.string(), kDigestDigits, "a digest");
+      if (digest.size() == kDigestDigits) return digest;
+    } catch (const base::Error&) {
+      // Damaged: made anew below.
+    }
+  }
+  const std::string digest = base::Sha256File(path, cancel);
+  fs::create_directories(folder, error);
+  try {
+    base::WriteFileAtomically(entry.string(), digest);
+  } catch (const base::Error&) {
+    // Read again the next time.
+  }
+  return digest;
+}
+
+}  // namespace ppx::app
