@@ -35,9 +35,10 @@ void AddCacheOptions(CLI::App& app, DetectorOptions& options) {
 
 std::unique_ptr<annotate::Vad> MakeVad(const DetectorOptions& options) {
   if (options.vad == "energy") return std::make_unique<annotate::EnergyVad>();
-  const std::string path = !options.vad_model.empty()
-                               ? options.vad_model
-                               : (fs::path(ToolkitCache()) / "silero-vad-6.2.1" / "silero_vad.jit").string();
+  const std::string path =
+      !options.vad_model.empty()
+          ? options.vad_model
+          : (fs::path(ToolkitCache()) / "silero-vad-6.2.1" / "silero_vad.jit").string();
   return std::make_unique<torchscript::SileroVad>(path);
 }
 

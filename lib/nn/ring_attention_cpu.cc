@@ -13,7 +13,7 @@
 // Function clones for wider vectors, chosen when the program starts. Sanitizers instrument the code
 // that chooses, which runs before they are ready, so sanitized builds take the plain one.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define PPX_VECTOR_CLONES \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
