@@ -117,7 +117,7 @@ EngineRenderer::EngineRenderer(const RenderContext& context, engine::Engine& eng
     : context_(context), engine_(engine), seconds_(seconds) {
   engine_.Resize(slots);
   running_.resize(static_cast<size_t>(slots));
-  rows_.resize(static_cast<size_t>(slots));
+  rows_.resize(static_cast<size_t>(engine_.RowsPerStep()));
 }
 
 EngineRenderer::~EngineRenderer() = default;
@@ -227,7 +227,7 @@ void EngineRenderer::HearFrame(Running& running) {
 }
 
 std::vector<int> EngineRenderer::Step() {
-  for (size_t slot = 0; slot < running_.size(); ++slot) rows_[slot] = {};
+  std::fill(rows_.begin(), rows_.end(), engine::CodesInput{});
   {
     const Stopwatch stopwatch(seconds_.encode);
     for (const auto& running : running_) {

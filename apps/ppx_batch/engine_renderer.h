@@ -71,7 +71,7 @@ class EngineRenderer final : public batch::Renderer {
   engine::Engine& engine_;
   StageSeconds& seconds_;
   std::vector<std::unique_ptr<Running>> running_;  // by first slot
-  std::vector<engine::CodesInput> rows_;           // one a slot
+  std::vector<engine::CodesInput> rows_;           // one a slot, and padding
   std::map<const PromptSource*, std::shared_ptr<const engine::SystemPrompt>> prompts_;
 };
 

@@ -1,7 +1,6 @@
 #include "ppx_batch/run.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
@@ -23,6 +22,7 @@
 #include "batch/todo.h"
 #include "batch/verify.h"
 #include "common/console.h"
+#include "common/measure.h"
 #include "common/program.h"
 #include "common/toolkit_files.h"
 #include "common/version.h"
@@ -47,16 +47,6 @@ constexpr int64_t kMostSlotsCpu = 16;
 constexpr int64_t kMostSlotsGpu = 256;
 // Of the free memory, for slots; the rest is for what a step computes on the way.
 constexpr double kShareForSlots = 0.8;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double PeakMemoryBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024;
-}
 
 std::vector<std::string> DeviceNames(const std::string& text) {
   if (text == "auto") return {AutoDevice()};
@@ -268,6 +258,7 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
   const bool silent = raw.quiet || raw.json || raw.json_progress;
   const batch::Shard shard = ChosenShard(raw);
   const std::vector<std::string> device_names = DeviceNames(raw.devices);
+  for (const std::string& name : device_names) engine::OpenDevice(name);
 
   // What is asked for.
   base::NoProgress no_progress;

@@ -1,6 +1,5 @@
 // ppx-offline: one recording through PersonaPlex, as if live.
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <torch/headeronly/version.h>
 
 #include <chrono>
@@ -11,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "base/digest.h"
 #include "common/console.h"
+#include "common/measure.h"
 #include "common/program.h"
 #include "common/version.h"
 #include "engine/device.h"
@@ -23,16 +23,6 @@ namespace ppx::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double SecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double PeakMemoryBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024;
-}
 
 // Warnings are shown when they arise and kept for the record.
 class Warnings {

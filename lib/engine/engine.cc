@@ -99,15 +99,22 @@ void Engine::Resize(int slots) {
     encoder_state_.reset();
     decoder_state_.reset();
     lm_state_.reset();
+    // The largest first: where memory is too small, little has been touched.
+    lm_state_ = lm_->NewState(slots);
     encoder_state_ = encoder_->NewState(slots);
     decoder_state_ = decoder_->NewState(slots);
-    lm_state_ = lm_->NewState(slots);
     slots_ = slots;
   });
 }
 
 int64_t Engine::BytesPerSlot() const {
   return encoder_->StateBytesPerSlot() + decoder_->StateBytesPerSlot() + lm_->StateBytesPerSlot();
+}
+
+int Engine::RowsPerStep() const {
+  constexpr int kWhole = 8;
+  if (slots_ <= 1 || !device_.is_cpu() || dtype_ != at::kFloat) return slots_;
+  return (slots_ + kWhole - 1) / kWhole * kWhole;
 }
 
 int64_t Engine::Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap) {

@@ -92,6 +92,10 @@ class Engine {
   int slots() const { return slots_; }
   // What a slot takes of the device's memory.
   int64_t BytesPerSlot() const;
+  // How many rows a step of all slots is to have, padding included, so that a row's bits do not
+  // depend on its place. LibTorch's float32 products on the CPU compute the last rows of some
+  // numbers, such as 5, in another order; of multiples of 8 they do not.
+  int RowsPerStep() const;
 
   // One frame of every row. Rows are independent: what a slot gets does not depend on the others,
   // as long as the number of rows is the same.

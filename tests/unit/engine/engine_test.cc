@@ -51,7 +51,7 @@ Rendered Render(Engine& engine, int slot, bool busy) {
   }
   Rendered rendered;
   for (size_t frame = 0; frame < kFrames; ++frame) {
-    std::vector<CodesInput> rows(static_cast<size_t>(engine.slots()));
+    std::vector<CodesInput> rows(static_cast<size_t>(engine.RowsPerStep()));
     for (int other = 0; other < engine.slots(); ++other) {
       const auto& frames = heard[static_cast<size_t>(other)];
       if (frames.empty() || (other != slot && frame % 7 == 3)) continue;
@@ -121,7 +121,7 @@ TEST_CASE("a kept prompt starts a dialogue as the prompt itself does") {
     const auto codes = engine.Encode(slot, User(engine.config()));
     std::vector<lm::FrameTokens> tokens;
     for (const auto& frame : codes) {
-      std::vector<CodesInput> rows(static_cast<size_t>(engine.slots()));
+      std::vector<CodesInput> rows(static_cast<size_t>(engine.RowsPerStep()));
       rows[static_cast<size_t>(slot)] = {.slot = slot, .codes = frame};
       tokens.push_back(*engine.StepCodes(rows)[static_cast<size_t>(slot)]);
     }
@@ -141,9 +141,11 @@ TEST_CASE("a kept prompt starts a dialogue as the prompt itself does") {
 }
 
 TEST_CASE("more slots than memory: an error that a smaller batch may mend") {
-  Engine engine = TinyEngine(1);
-  const int64_t per_slot = engine.BytesPerSlot();
-  CHECK(per_slot > 0);
+  // Keys and values of all slots would not fit into the address space.
+  constexpr int kContext = 1 << 14;
+  Engine engine(TinyFiles(), ModelConfig::Read(test::TinyModel("config.json"), kContext),
+                EngineOptions{.dtype = "f32"});
+  CHECK(engine.BytesPerSlot() > kContext);
   const Rendered before = Render(engine, 0, false);
   try {
     engine.Resize(std::numeric_limits<int>::max());
