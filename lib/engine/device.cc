@@ -119,9 +119,9 @@ at::Device OpenDevice(const std::string& name) {
 }
 
 std::vector<std::string> AllGpus() {
-  const at::Device first = OpenDevice("cuda");
+  OpenDevice("cuda");
   std::vector<std::string> names;
-  for (int i = first.index(); i < at::detail::getCUDAHooks().deviceCount(); ++i) {
+  for (int i = 0; i < at::detail::getCUDAHooks().deviceCount(); ++i) {
     names.push_back(fmt::format("cuda:{}", i));
   }
   return names;
