@@ -69,7 +69,7 @@ struct BatchDialogue {
 
   engine::Align align = engine::Align::kStream;
   bool float_samples = false;
-  std::string linked_from;  // folder whose other files are linked beside the outputs; may be empty
+  std::vector<std::string> links;  // files of a sample that are linked beside its outputs
 
   std::string key;                // of the plan
   int64_t frames = 0;             // at most, without the prompt

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "common/measure.h"
 #include "engine/device.h"
 #include "ppx_batch/finished_files.h"
 #include "text/text_track.h"
@@ -24,9 +25,7 @@ struct Inputs final : batch::LoadedDialogue {
 class Stopwatch {
  public:
   explicit Stopwatch(double& total) : total_(total) {}
-  ~Stopwatch() {
-    total_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
+  ~Stopwatch() { total_ += SecondsSince(start_); }
   Stopwatch(const Stopwatch&) = delete;
   Stopwatch& operator=(const Stopwatch&) = delete;
 

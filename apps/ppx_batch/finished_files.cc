@@ -20,19 +20,15 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// The benchmark's own files of a sample, so that a mirror can be scored as the sample itself. What
-// is there already stays: it is a link of an earlier run, or the user's.
-void LinkOthers(const std::string& from, const fs::path& folder) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(from, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with('.') || !entry.is_regular_file(ignored)) continue;
-    std::error_code exists;
-    fs::create_symlink(fs::canonical(entry.path(), ignored), folder / name, exists);
-    if (exists && exists != std::errc::file_exists) {
-      base::ThrowResource(fmt::format("{}: cannot be linked to {}: {}", (folder / name).string(),
-                                      entry.path().string(), exists.message()));
-    }
+// What is there already stays: it is a link of an earlier run, or the user's.
+void Link(const std::string& file, const fs::path& folder) {
+  const fs::path link = folder / fs::path(file).filename();
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) return;
+  fs::create_symlink(fs::canonical(file, error), link, error);
+  if (error && error != std::errc::file_exists) {
+    base::ThrowResource(
+        fmt::format("{}: cannot be linked to {}: {}", link.string(), file, error.message()));
   }
 }
 
@@ -125,7 +121,7 @@ batch::DialogueOutcome WriteFinished(const FinishedBatchDialogue& finished,
   base::WriteFileAtomically(at(names.record),
                             record.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 
-  if (!dialogue.linked_from.empty()) LinkOthers(dialogue.linked_from, folder);
+  for (const std::string& file : dialogue.links) Link(file, folder);
 
   batch::DialogueOutcome outcome;
   outcome.audio_s = duration_s;

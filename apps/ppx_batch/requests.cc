@@ -43,7 +43,7 @@ struct Item {
   batch::DialogueRequest request{};
   std::string folder{};  // without the variant's
   OutputNames names{};
-  std::string linked_from{};
+  std::vector<std::string> links{};
   std::string suite_prompt{};  // where nobody names a role
   std::string error{};
 };
@@ -138,7 +138,10 @@ std::vector<Item> FromSuite(const RawOptions& raw, Batch& batch) {
     item.names.wav = task.files.agent;
     item.names.words = task.files.words.empty() ? "output.json" : task.files.words.front();
     item.suite_prompt = task.prompt;
-    if (mirror) item.linked_from = source.string();
+    // What the sample brings; never another agent's output, nor a verdict about it.
+    for (const std::string& name : {task.files.user, task.files.marks, task.files.clean_user}) {
+      if (mirror && !name.empty()) item.links.push_back((source / name).string());
+    }
     if (task.kind == suite::TaskKind::kServiceQuestion) {
       try {
         item.suite_prompt = PromptOfSample((source / task.files.marks).string());
@@ -249,7 +252,7 @@ class Maker {
     dialogue.random_name = item.request.id;
     dialogue.folder = (fs::path(variant.folder) / item.folder).string();
     dialogue.names = item.names;
-    dialogue.linked_from = item.linked_from;
+    dialogue.links = item.links;
     dialogue.align = raw_.align == "live" ? engine::Align::kLive : engine::Align::kStream;
     dialogue.float_samples = raw_.sample_format == "float32";
     dialogue.error = item.error;
@@ -508,6 +511,31 @@ class Maker {
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const PromptSource>> prompts_;
 };
 
+// An output that is an input of any dialogue would be gone for good. Links count as what they lead
+// to.
+void CheckInputsStay(const Batch& batch) {
+  std::set<fs::path> inputs;
+  const auto add = [&](const std::string& path) {
+    if (!path.empty()) inputs.insert(fs::weakly_canonical(path));
+  };
+  for (const BatchDialogue& dialogue : batch.dialogues) {
+    add(dialogue.audio_path);
+    if (dialogue.script) {
+      for (const std::string& file : script::FilesOf(*dialogue.script)) add(file);
+    }
+    for (const AgentSide& side : dialogue.agents) add(side.prompt->voice_path);
+    for (const std::string& file : dialogue.links) add(file);
+  }
+  for (const batch::PlannedDialogue& dialogue : batch.plan) {
+    for (const std::string& output : dialogue.outputs) {
+      const fs::path path = fs::path(batch.output_folder) / output;
+      if (!inputs.contains(fs::weakly_canonical(path))) continue;
+      base::ThrowUsage(fmt::format("{}: {} would be written over an input; choose another folder",
+                                   dialogue.id, path.string()));
+    }
+  }
+}
+
 }  // namespace
 
 Batch MakeBatch(const RawOptions& raw, const std::function<bool(const char*)>& given,
@@ -541,6 +569,7 @@ Batch MakeBatch(const RawOptions& raw, const std::function<bool(const char*)>& g
     }
   }
   batch::CheckPlan(batch.plan);
+  CheckInputsStay(batch);
   std::sort(batch.shared_files.begin(), batch.shared_files.end());
   batch.shared_files.erase(std::unique(batch.shared_files.begin(), batch.shared_files.end()),
                            batch.shared_files.end());

@@ -217,12 +217,12 @@ std::vector<FrameOutput> Engine::Step(std::span<const FrameInput> rows, const nn
     const at::Tensor user = encoder_->Encode(pcm.to(device_), *encoder_state_, slots, tap)
                                 .to(at::kCPU, at::kInt)
                                 .contiguous();  // [n, codebooks, 1]
-    std::vector<lm::StepInput> inputs;
+    std::vector<CodesInput> inputs;
     for (size_t row = 0; row < rows.size(); ++row) {
       const int32_t* codes = user.const_data_ptr<int32_t>() + static_cast<int64_t>(row) * codebooks;
-      inputs.push_back({.slot = slots[row], .user = {codes, codes + codebooks}});
+      inputs.push_back({.slot = slots[row], .codes = {codes, codes + codebooks}});
     }
-    const auto frames = lm_->Step(inputs, *lm_state_, tap);
+    const auto frames = StepCodes(inputs, tap);
 
     std::vector<FrameOutput> outputs(rows.size());
     nn::SlotIds speaking(rows.size(), nn::kPadding);

@@ -182,6 +182,7 @@ TEST_CASE("batch work: a suite in its own folder, and as a mirror that can be sc
   WriteRecording(sample + "/input.wav", Noise(48000));
   WriteBytes(sample + "/turn_taking.json",
              R"([{"text": "[TURN-TAKING]", "timestamp": [0.5, 0.6]}])");
+  WriteBytes(sample + "/words.json", "another agent's");
   const Arguments suite{"--suite", "fdb-v1.0", "--data", folder / "data"};
   const RunResult mirror = Batch(suite + Arguments{"--output-dir", folder / "mirror"});
   INFO(Told(mirror));
@@ -190,6 +191,7 @@ TEST_CASE("batch work: a suite in its own folder, and as a mirror that can be sc
   CHECK(outputs.at("candor_turn_taking/1/turn_taking.json").starts_with("-> "));
   CHECK(outputs.contains("candor_turn_taking/1/output.wav"));
   CHECK(outputs.contains("candor_turn_taking/1/output.json"));
+  CHECK_FALSE(outputs.contains("candor_turn_taking/1/words.json"));
   CHECK_FALSE(fs::exists(sample + "/output.wav"));
   const auto record = ReadJson(folder / "mirror/candor_turn_taking/1/run.json");
   CHECK(record.at("options").at("text-prompt") == "You enjoy having a good conversation.");
@@ -200,6 +202,41 @@ TEST_CASE("batch work: a suite in its own folder, and as a mirror that can be sc
   CHECK(ReadBytes(sample + "/output.wav") == outputs.at("candor_turn_taking/1/output.wav"));
   CHECK(ReadBytes(sample + "/input.wav").size() > 48000);
   CHECK(Batch(suite + Arguments{"--task", "no_such"}).exit_code == 2);
+}
+
+TEST_CASE("batch work: inputs stay, behind links and where another agent has spoken before") {
+  const Folder folder;
+  const std::string sample = folder / "data/user_interruption/1";
+  fs::create_directories(sample);
+  WriteRecording(sample + "/input.wav", Noise(30000));
+  WriteRecording(sample + "/clean_input.wav", Noise(30000, 2));
+  for (const char* name : {"clean_output.wav", "clean_output.json", "output.wav", "output.json"}) {
+    WriteBytes(sample + "/" + name, "another agent's");
+  }
+  WriteBytes(sample + "/metadata.json", R"({"timestamps": [0.5, 0.9]})");
+  const auto before = Outputs(folder / "data");
+  for (int run = 0; run < 2; ++run) {
+    const RunResult mirror =
+        Batch({"--suite", "fdb-v1.5", "--data", folder / "data", "--output-dir", folder / "mirror",
+               "--also", "stereo", "--seed", std::to_string(run)});
+    INFO(Told(mirror));
+    REQUIRE(mirror.exit_code == 0);
+    CHECK((Outputs(folder / "data") == before));
+    const auto outputs = Outputs(folder / "mirror/user_interruption/1");
+    CHECK(outputs.at("clean_output.wav").starts_with("RIFF"));
+    CHECK(outputs.at("output.wav").starts_with("RIFF"));
+    CHECK(outputs.at("metadata.json").starts_with("-> "));
+  }
+
+  fs::create_directories(folder / "own/set");
+  WriteRecording(folder / "own/set/output.wav", Noise(9000));
+  WriteBytes(folder / "own/jobs.jsonl", R"({"id": "set", "audio": "set/output.wav"})");
+  const RunResult over =
+      Batch({"--manifest", folder / "own/jobs.jsonl", "--output-dir", folder / "own"});
+  INFO(Told(over));
+  CHECK(over.exit_code == 2);
+  CHECK(over.err.find("over an input") != std::string::npos);
+  CHECK(ReadSamples(folder / "own/set/output.wav").size() == 9000);
 }
 
 TEST_CASE("batch work: what is wrong is said in a line, with its exit code") {
