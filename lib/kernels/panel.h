@@ -1,0 +1,79 @@
+// lib/kernels/panel.h: inside this library: how packed matrices lie in memory, and the innermost
+// loops, one set for each instruction set.
+//
+// A panel is up to 64 outputs. Its bytes, for `columns` outputs:
+//   kF32   [inputs][columns] float
+//   kBf16  [inputs / 2][columns][2] bfloat16
+//   kInt8  [inputs / 4][columns][4] q + 128 as unsigned bytes; then [columns] float scales
+//   kInt4  [inputs / 32] of: [columns] float16 scales, then [4][columns][4] bytes; byte i of chunk
+//   c
+//          holds q + 8 of input 8 c + i in its lower half, of input 8 c + 4 + i in its upper half
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/packed_matrix.h"
+
+namespace ppx::kernels {
+
+inline constexpr int64_t kPanel = 64;
+inline constexpr int64_t kSixteen = 16;  // outputs of one 512-bit register
+inline constexpr int kTileRows = 6;      // rows that a kernel computes at once, at most
+
+constexpr int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+constexpr int64_t PaddedInputs(WeightForm form, int64_t inputs) {
+  return form == WeightForm::kF32    ? inputs
+         : form == WeightForm::kBf16 ? RoundUp(inputs, 2)
+                                     : RoundUp(inputs, kActivationGroup);
+}
+
+// Bytes of so many inputs of a panel, without what follows the last one.
+constexpr int64_t InputBytes(WeightForm form, int64_t columns, int64_t inputs) {
+  return form == WeightForm::kF32    ? inputs * columns * 4
+         : form == WeightForm::kBf16 ? inputs * columns * 2
+         : form == WeightForm::kInt8 ? inputs * columns
+                                     : inputs / kInt4Group * columns * (2 + kInt4Group / 2);
+}
+
+constexpr int64_t PanelBytes(WeightForm form, int64_t columns, int64_t inputs) {
+  const int64_t scales = form == WeightForm::kInt8 ? columns * 4 : 0;
+  return InputBytes(form, columns, PaddedInputs(form, inputs)) + scales;
+}
+
+// Columns of the panel that begins at output `first`.
+constexpr int64_t PanelColumns(int64_t outputs, int64_t first) {
+  const int64_t left = outputs - first;
+  return left >= kPanel ? kPanel : RoundUp(left, kSixteen);
+}
+
+// Some inputs of one panel times up to kTileRows rows: sums[r][column] += x[r] . w[column].
+struct PanelJob {
+  const std::byte* weights = nullptr;
+  int64_t inputs = 0;  // a multiple of the form's padding
+  int rows = 0;
+  // The rows' inputs: float, bfloat16 or int8.
+  const std::byte* x[kTileRows] = {};
+  // Of integer forms: a scale for each kActivationGroup inputs, the sum of the int8 for each
+  // kInt4Group.
+  const float* scales[kTileRows] = {};
+  const int32_t* group_sums[kTileRows] = {};
+  float* sums = nullptr;             // [rows][kPanel]
+  const std::byte* ahead = nullptr;  // what will be read next, for the caches
+  int64_t ahead_bytes = 0;
+};
+
+struct KernelTable {
+  // [form][columns / 16 - 1]
+  void (*multiply[4][4])(const PanelJob&);
+  // x [inputs] -> q [padded inputs], scales [padded / kActivationGroup], sums [padded /
+  // kInt4Group].
+  void (*quantise)(const float* x, int64_t inputs, int8_t* q, float* scales, int32_t* sums);
+};
+
+extern const KernelTable kPortableKernels;
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+
+}  // namespace ppx::kernels

@@ -1,0 +1,118 @@
+// The kernels in plain C++: what the others are checked against, and what machines without AVX2
+// run.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/number_formats.h"
+#include "kernels/panel.h"
+
+namespace ppx::kernels {
+namespace {
+
+template <typename T>
+T Load(const std::byte* from, int64_t index) {
+  T value;
+  std::memcpy(&value, from + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+float* SumsOf(const PanelJob& job, int row) { return job.sums + row * kPanel; }
+
+template <int64_t columns>
+void MultiplyF32(const PanelJob& job) {
+  for (int64_t i = 0; i < job.inputs; ++i) {
+    for (int row = 0; row < job.rows; ++row) {
+      const auto x = Load<float>(job.x[row], i);
+      float* sums = SumsOf(job, row);
+      for (int64_t c = 0; c < columns; ++c) {
+        sums[c] = std::fma(x, Load<float>(job.weights, i * columns + c), sums[c]);
+      }
+    }
+  }
+}
+
+template <int64_t columns>
+void MultiplyBf16(const PanelJob& job) {
+  for (int64_t i = 0; i < job.inputs; i += 2) {
+    for (int row = 0; row < job.rows; ++row) {
+      const float x0 = FromBf16(Load<uint16_t>(job.x[row], i));
+      const float x1 = FromBf16(Load<uint16_t>(job.x[row], i + 1));
+      float* sums = SumsOf(job, row);
+      for (int64_t c = 0; c < columns; ++c) {
+        const int64_t pair = i * columns + c * 2;
+        const float sum = std::fma(x1, FromBf16(Load<uint16_t>(job.weights, pair + 1)), sums[c]);
+        sums[c] = std::fma(x0, FromBf16(Load<uint16_t>(job.weights, pair)), sum);
+      }
+    }
+  }
+}
+
+template <int64_t columns>
+void MultiplyInt8(const PanelJob& job) {
+  for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
+    const std::byte* weights = job.weights + group * kActivationGroup * columns;
+    for (int row = 0; row < job.rows; ++row) {
+      const std::byte* x = job.x[row] + group * kActivationGroup;
+      float* sums = SumsOf(job, row);
+      for (int64_t c = 0; c < columns; ++c) {
+        int32_t sum = 0;
+        for (int64_t i = 0; i < kActivationGroup; ++i) {
+          const int64_t at = (i / 4 * columns + c) * 4 + i % 4;
+          sum += (Load<uint8_t>(weights, at) - 128) * Load<int8_t>(x, i);
+        }
+        sums[c] = std::fma(static_cast<float>(sum), job.scales[row][group], sums[c]);
+      }
+    }
+  }
+}
+
+template <int64_t columns>
+void MultiplyInt4(const PanelJob& job) {
+  constexpr int64_t kBytes = InputBytes(WeightForm::kInt4, columns, kInt4Group);
+  for (int64_t group = 0; group < job.inputs / kInt4Group; ++group) {
+    const std::byte* scales = job.weights + group * kBytes;
+    const std::byte* weights = scales + columns * 2;
+    for (int row = 0; row < job.rows; ++row) {
+      const std::byte* x = job.x[row] + group * kInt4Group;
+      const float x_scale = job.scales[row][group * kInt4Group / kActivationGroup];
+      float* sums = SumsOf(job, row);
+      for (int64_t c = 0; c < columns; ++c) {
+        int32_t sum = 0;
+        for (int64_t i = 0; i < kInt4Group; ++i) {
+          const auto byte = Load<uint8_t>(weights, (i / 8 * columns + c) * 4 + i % 4);
+          sum += ((i % 8 < 4 ? byte & 15 : byte >> 4) - 8) * Load<int8_t>(x, i);
+        }
+        const float scaled = static_cast<float>(sum) * FromHalf(Load<uint16_t>(scales, c));
+        sums[c] = std::fma(scaled, x_scale, sums[c]);
+      }
+    }
+  }
+}
+
+void Quantise(const float* x, int64_t inputs, int8_t* q, float* scales, int32_t* sums) {
+  for (int64_t begin = 0; begin < inputs; begin += kActivationGroup) {
+    const int64_t count = std::min(kActivationGroup, inputs - begin);
+    float highest = 0;
+    for (int64_t i = 0; i < count; ++i) highest = std::max(highest, std::fabs(x[begin + i]));
+    const float inverse = highest > 0 ? 127 / highest : 0;
+    scales[begin / kActivationGroup] = highest / 127;
+    std::fill(q + begin, q + begin + kActivationGroup, int8_t{0});
+    std::fill_n(sums + begin / kInt4Group, kActivationGroup / kInt4Group, 0);
+    for (int64_t i = begin; i < begin + count; ++i) {
+      q[i] = static_cast<int8_t>(std::lrintf(x[i] * inverse));
+      sums[i / kInt4Group] += q[i];
+    }
+  }
+}
+
+}  // namespace
+
+const KernelTable kPortableKernels{
+    {{MultiplyF32<16>, MultiplyF32<32>, MultiplyF32<48>, MultiplyF32<64>},
+     {MultiplyBf16<16>, MultiplyBf16<32>, MultiplyBf16<48>, MultiplyBf16<64>},
+     {MultiplyInt8<16>, MultiplyInt8<32>, MultiplyInt8<48>, MultiplyInt8<64>},
+     {MultiplyInt4<16>, MultiplyInt4<32>, MultiplyInt4<48>, MultiplyInt4<64>}},
+    Quantise};
+
+}  // namespace ppx::kernels
