@@ -15,9 +15,9 @@
 namespace ppx::kernels {
 namespace {
 
-// What of a panel is multiplied with all rows before the next part is read: it stays in the first
-// cache meanwhile.
-constexpr int64_t kBlockBytes = 32 << 10;
+// What of a panel is multiplied with several tiles of rows, one after another, before the next part
+// is read: it stays in the second cache meanwhile, beside the next part that is asked for.
+constexpr int64_t kBlockBytes = 64 << 10;
 // Rows whose sums and inputs stay in the caches beside it.
 constexpr int64_t kMostRows = 48;
 constexpr int64_t kTasksPerThread = 8;
@@ -127,11 +127,13 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
       sums[row][c] = bias != nullptr && form != WeightForm::kInt8 && c < used ? bias[first + c] : 0;
     }
   }
-  const int64_t whole =
-      std::max<int64_t>(1, kBlockBytes / InputBytes(form, columns, kActivationGroup)) *
-      kActivationGroup;
   const int64_t rows = end - begin;
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+  // With one tile the panel is a single stream, which the machine foresees by itself.
+  const int64_t whole =
+      tiles == 1 ? inputs
+                 : std::max<int64_t>(1, kBlockBytes / InputBytes(form, columns, kActivationGroup)) *
+                       kActivationGroup;
   for (int64_t at = 0; at < inputs; at += whole) {
     PanelJob job;
     job.weights = weights + InputBytes(form, columns, at);
@@ -153,10 +155,11 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
         }
       }
       job.sums = sums[from];
-      // What follows, shared out among the tiles.
-      const std::byte* ahead = job.weights + bytes + bytes * tile / tiles;
-      job.ahead_bytes = std::min<int64_t>(bytes / tiles, matrix_end - ahead);
-      job.ahead = job.ahead_bytes > 0 ? ahead : nullptr;
+      if (tiles > 1) {
+        // What follows, shared out among the tiles.
+        job.ahead = job.weights + bytes + bytes * tile / tiles;
+        job.ahead_bytes = std::clamp<int64_t>(matrix_end - job.ahead, 0, bytes / tiles);
+      }
       multiply(job);
     }
   }

@@ -134,6 +134,8 @@ struct Int4 {
     const __m256i low_half = _mm256_set1_epi8(15);
     const __m256i offset = _mm256_set1_epi8(8);
     Sums<rows> sums(job, sixteen);
+    __m256 scaled_low[rows];
+    __m256 scaled_high[rows];
     for (int64_t group = 0; group < job.inputs / kInt4Group; ++group) {
       const std::byte* scales = job.weights + group * kGroupBytes + sixteen * kSixteen * 2;
       const std::byte* weights =
@@ -159,12 +161,18 @@ struct Int4 {
       const auto* half = reinterpret_cast<const __m128i*>(scales);
       const __m256 scale_low = _mm256_cvtph_ps(_mm_loadu_si128(half));
       const __m256 scale_high = _mm256_cvtph_ps(_mm_loadu_si128(half + 1));
+      const int64_t part = group % (kActivationGroup / kInt4Group);
       for (int r = 0; r < rows; ++r) {
+        const __m256 wide_low = _mm256_cvtepi32_ps(low[r]);
+        const __m256 wide_high = _mm256_cvtepi32_ps(high[r]);
+        scaled_low[r] = part == 0 ? _mm256_mul_ps(wide_low, scale_low)
+                                  : _mm256_fmadd_ps(wide_low, scale_low, scaled_low[r]);
+        scaled_high[r] = part == 0 ? _mm256_mul_ps(wide_high, scale_high)
+                                   : _mm256_fmadd_ps(wide_high, scale_high, scaled_high[r]);
+        if (part != kActivationGroup / kInt4Group - 1) continue;
         const __m256 x_scale = _mm256_set1_ps(job.scales[r][group * kInt4Group / kActivationGroup]);
-        sums.low[r] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(low[r]), scale_low), x_scale,
-                                      sums.low[r]);
-        sums.high[r] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(high[r]), scale_high),
-                                       x_scale, sums.high[r]);
+        sums.low[r] = _mm256_fmadd_ps(scaled_low[r], x_scale, sums.low[r]);
+        sums.high[r] = _mm256_fmadd_ps(scaled_high[r], x_scale, sums.high[r]);
       }
     }
     sums.Store(job, sixteen);

@@ -22,17 +22,32 @@ inline __m512i Broadcast4Bytes(const std::byte* from) {
   return _mm512_set1_epi32(value);
 }
 
+// Calls f(0), ..., f(n - 1) with indices that are constants: only then do arrays of registers stay
+// in registers.
+template <int index>
+struct Constant {
+  constexpr operator int() const { return index; }
+};
+template <int n, typename F>
+[[gnu::always_inline]] inline void Unrolled(const F& f) {
+  if constexpr (n > 0) {
+    Unrolled<n - 1>(f);
+    f(Constant<n - 1>());
+  }
+}
+#define PPX_INLINE __attribute__((always_inline))
+
 // Asks for what comes next, a few lines at a time, so that memory works while the registers do.
 class Ahead {
  public:
   Ahead(const PanelJob& job, int64_t turns)
       : at_(reinterpret_cast<const char*>(job.ahead)),
-        left_(job.ahead == nullptr ? 0 : job.ahead_bytes / 64),
-        each_(turns == 0 ? 0 : (left_ + turns - 1) / turns) {}
-  inline void Turn() {
-    for (int64_t i = 0; i < each_ && left_ > 0; ++i, --left_, at_ += 64) {
-      _mm_prefetch(at_, _MM_HINT_T0);
-    }
+        left_(job.ahead_bytes / 64),
+        each_((left_ + turns - 1) / turns) {}
+  [[gnu::always_inline]] inline void Turn() {
+    if (left_ <= 0) return;
+    left_ -= each_;
+    for (int64_t i = 0; i < each_; ++i, at_ += 64) _mm_prefetch(at_, _MM_HINT_T1);
   }
 
  private:
@@ -41,23 +56,27 @@ class Ahead {
   int64_t each_;
 };
 
+// The rows' inputs, where a register can hold the address.
+template <int rows>
+struct Rows {
+  const std::byte* x[rows];
+  explicit Rows(const PanelJob& job) {
+    Unrolled<rows>([&](auto r) PPX_INLINE { x[r] = job.x[r]; });
+  }
+};
+
 template <int rows, int sixteens>
 struct Sums {
-  __m512 sum[rows][sixteens];
+  __m512 sum[rows * sixteens];
 
   explicit Sums(const PanelJob& job) {
-    for (int r = 0; r < rows; ++r) {
-      for (int j = 0; j < sixteens; ++j) {
-        sum[r][j] = _mm512_loadu_ps(job.sums + r * kPanel + j * kSixteen);
-      }
-    }
+    Unrolled<rows * sixteens>([&](auto i) PPX_INLINE { sum[i] = _mm512_loadu_ps(At(job, i)); });
   }
   void Store(const PanelJob& job) const {
-    for (int r = 0; r < rows; ++r) {
-      for (int j = 0; j < sixteens; ++j) {
-        _mm512_storeu_ps(job.sums + r * kPanel + j * kSixteen, sum[r][j]);
-      }
-    }
+    Unrolled<rows * sixteens>([&](auto i) PPX_INLINE { _mm512_storeu_ps(At(job, i), sum[i]); });
+  }
+  static float* At(const PanelJob& job, int i) {
+    return job.sums + i / sixteens * kPanel + i % sixteens * kSixteen;
   }
 };
 
@@ -65,17 +84,20 @@ struct F32 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
     Sums<rows, sixteens> sums(job);
+    const Rows<rows> row(job);
     Ahead ahead(job, job.inputs);
     const auto* weights = reinterpret_cast<const float*>(job.weights);
     for (int64_t i = 0; i < job.inputs; ++i, weights += sixteens * kSixteen) {
       __m512 w[sixteens];
-      for (int j = 0; j < sixteens; ++j) w[j] = _mm512_loadu_ps(weights + j * kSixteen);
-      for (int r = 0; r < rows; ++r) {
-        const __m512 x = _mm512_set1_ps(reinterpret_cast<const float*>(job.x[r])[i]);
-        for (int j = 0; j < sixteens; ++j) {
-          sums.sum[r][j] = _mm512_fmadd_ps(x, w[j], sums.sum[r][j]);
-        }
-      }
+      Unrolled<sixteens>([&](auto j)
+                             PPX_INLINE { w[j] = _mm512_loadu_ps(weights + j * kSixteen); });
+      Unrolled<rows>([&](auto r) PPX_INLINE {
+        const __m512 x = _mm512_set1_ps(reinterpret_cast<const float*>(row.x[r])[i]);
+        Unrolled<sixteens>([&](auto j) PPX_INLINE {
+          __m512& sum = sums.sum[r * sixteens + j];
+          sum = _mm512_fmadd_ps(x, w[j], sum);
+        });
+      });
       ahead.Turn();
     }
     sums.Store(job);
@@ -86,15 +108,17 @@ struct BFloat16 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
     Sums<rows, sixteens> sums(job);
+    const Rows<rows> row(job);
     Ahead ahead(job, job.inputs / 2);
     const std::byte* weights = job.weights;
     for (int64_t i = 0; i < job.inputs / 2; ++i, weights += sixteens * 64) {
       __m512i w[sixteens];
-      for (int j = 0; j < sixteens; ++j) w[j] = _mm512_loadu_si512(weights + j * 64);
-      for (int r = 0; r < rows; ++r) {
-        const __m512i x = Broadcast4Bytes(job.x[r] + i * 4);
-        for (int j = 0; j < sixteens; ++j) AddDotBf16(sums.sum[r][j], x, w[j]);
-      }
+      Unrolled<sixteens>([&](auto j) PPX_INLINE { w[j] = _mm512_loadu_si512(weights + j * 64); });
+      Unrolled<rows>([&](auto r) PPX_INLINE {
+        const __m512i x = Broadcast4Bytes(row.x[r] + i * 4);
+        Unrolled<sixteens>([&](auto j)
+                               PPX_INLINE { AddDotBf16(sums.sum[r * sixteens + j], x, w[j]); });
+      });
       ahead.Turn();
     }
     sums.Store(job);
@@ -105,36 +129,37 @@ struct Int8 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
     constexpr int64_t kSteps = kActivationGroup / 4;
+    constexpr int64_t kParts = kActivationGroup / kInt4Group;
+    const Rows<rows> row(job);
     Ahead ahead(job, job.inputs / 4);
     const std::byte* weights = job.weights;
     for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
-      __m512i dot[rows][sixteens];
-      for (int r = 0; r < rows; ++r) {
+      __m512i dot[rows * sixteens];
+      Unrolled<rows>([&](auto r) PPX_INLINE {
         // Weights come as q + 128: what that adds is known beforehand.
-        constexpr int64_t kParts = kActivationGroup / kInt4Group;
         int32_t sum = 0;
         for (int64_t part = 0; part < kParts; ++part) {
           sum += job.group_sums[r][group * kParts + part];
         }
-        for (int j = 0; j < sixteens; ++j) dot[r][j] = _mm512_set1_epi32(-128 * sum);
-      }
+        const __m512i start = _mm512_set1_epi32(-128 * sum);
+        Unrolled<sixteens>([&](auto j) PPX_INLINE { dot[r * sixteens + j] = start; });
+      });
       for (int64_t i = 0; i < kSteps; ++i, weights += sixteens * 64) {
         __m512i w[sixteens];
-        for (int j = 0; j < sixteens; ++j) w[j] = _mm512_loadu_si512(weights + j * 64);
-        for (int r = 0; r < rows; ++r) {
-          const __m512i x = Broadcast4Bytes(job.x[r] + (group * kSteps + i) * 4);
-          for (int j = 0; j < sixteens; ++j) AddDotBytes(dot[r][j], w[j], x);
-        }
+        Unrolled<sixteens>([&](auto j) PPX_INLINE { w[j] = _mm512_loadu_si512(weights + j * 64); });
+        Unrolled<rows>([&](auto r) PPX_INLINE {
+          const __m512i x = Broadcast4Bytes(row.x[r] + (group * kSteps + i) * 4);
+          Unrolled<sixteens>([&](auto j)
+                                 PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
+        });
         ahead.Turn();
       }
-      for (int r = 0; r < rows; ++r) {
-        const __m512 scale = _mm512_set1_ps(job.scales[r][group]);
-        for (int j = 0; j < sixteens; ++j) {
-          float* sums = job.sums + r * kPanel + j * kSixteen;
-          _mm512_storeu_ps(
-              sums, _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r][j]), scale, _mm512_loadu_ps(sums)));
-        }
-      }
+      Unrolled<rows * sixteens>([&](auto i) PPX_INLINE {
+        float* sums = Sums<rows, sixteens>::At(job, i);
+        const __m512 scale = _mm512_set1_ps(job.scales[i / sixteens][group]);
+        _mm512_storeu_ps(sums,
+                         _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), scale, _mm512_loadu_ps(sums)));
+      });
     }
   }
 };
@@ -144,45 +169,57 @@ struct Int4 {
   static void Multiply(const PanelJob& job) {
     constexpr int64_t kChunks = kInt4Group / 8;
     const __m512i low_half = _mm512_set1_epi8(15);
-    Ahead ahead(job, job.inputs / kInt4Group);
+    const Rows<rows> row(job);
+    Ahead ahead(job, job.inputs / 8);
     const std::byte* weights = job.weights;
+    __m512 scaled[rows * sixteens];
     for (int64_t group = 0; group < job.inputs / kInt4Group; ++group) {
       const std::byte* scales = weights;
       weights += sixteens * kSixteen * 2;
-      __m512i dot[rows][sixteens];
-      for (int r = 0; r < rows; ++r) {
-        for (int j = 0; j < sixteens; ++j) {
-          dot[r][j] = _mm512_set1_epi32(-8 * job.group_sums[r][group]);
-        }
-      }
+      __m512i dot[rows * sixteens];
+      Unrolled<rows>([&](auto r) PPX_INLINE {
+        const __m512i start = _mm512_set1_epi32(-8 * job.group_sums[r][group]);
+        Unrolled<sixteens>([&](auto j) PPX_INLINE { dot[r * sixteens + j] = start; });
+      });
       for (int64_t chunk = 0; chunk < kChunks; ++chunk, weights += sixteens * 64) {
-        __m512i low[sixteens];
-        __m512i high[sixteens];
-        for (int j = 0; j < sixteens; ++j) {
-          const __m512i both = _mm512_loadu_si512(weights + j * 64);
-          low[j] = _mm512_and_si512(both, low_half);
-          high[j] = _mm512_and_si512(_mm512_srli_epi32(both, 4), low_half);
-        }
-        for (int r = 0; r < rows; ++r) {
-          const std::byte* at = job.x[r] + group * kInt4Group + chunk * 8;
-          const __m512i x0 = Broadcast4Bytes(at);
-          for (int j = 0; j < sixteens; ++j) AddDotBytes(dot[r][j], low[j], x0);
-          const __m512i x1 = Broadcast4Bytes(at + 4);
-          for (int j = 0; j < sixteens; ++j) AddDotBytes(dot[r][j], high[j], x1);
-        }
+        const int64_t at = group * kInt4Group + chunk * 8;
+        __m512i w[sixteens];
+        Unrolled<sixteens>([&](auto j) PPX_INLINE {
+          w[j] = _mm512_and_si512(_mm512_loadu_si512(weights + j * 64), low_half);
+        });
+        Unrolled<rows>([&](auto r) PPX_INLINE {
+          const __m512i x = Broadcast4Bytes(row.x[r] + at);
+          Unrolled<sixteens>([&](auto j)
+                                 PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
+        });
+        Unrolled<sixteens>([&](auto j) PPX_INLINE {
+          w[j] = _mm512_and_si512(_mm512_srli_epi32(_mm512_loadu_si512(weights + j * 64), 4),
+                                  low_half);
+        });
+        Unrolled<rows>([&](auto r) PPX_INLINE {
+          const __m512i x = Broadcast4Bytes(row.x[r] + at + 4);
+          Unrolled<sixteens>([&](auto j)
+                                 PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
+        });
+        ahead.Turn();
       }
-      ahead.Turn();
-      for (int j = 0; j < sixteens; ++j) {
+      const int64_t part = group % (kActivationGroup / kInt4Group);
+      Unrolled<sixteens>([&](auto j) PPX_INLINE {
         const __m512 scale = _mm512_cvtph_ps(
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + j * kSixteen * 2)));
-        for (int r = 0; r < rows; ++r) {
-          float* sums = job.sums + r * kPanel + j * kSixteen;
-          const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[r][j]), scale);
-          const __m512 x_scale =
-              _mm512_set1_ps(job.scales[r][group * kInt4Group / kActivationGroup]);
-          _mm512_storeu_ps(sums, _mm512_fmadd_ps(scaled, x_scale, _mm512_loadu_ps(sums)));
-        }
-      }
+        Unrolled<rows>([&](auto r) PPX_INLINE {
+          const __m512 wide = _mm512_cvtepi32_ps(dot[r * sixteens + j]);
+          __m512& sum = scaled[r * sixteens + j];
+          sum = part == 0 ? _mm512_mul_ps(wide, scale) : _mm512_fmadd_ps(wide, scale, sum);
+        });
+      });
+      if (part != kActivationGroup / kInt4Group - 1) continue;
+      Unrolled<rows * sixteens>([&](auto i) PPX_INLINE {
+        float* sums = Sums<rows, sixteens>::At(job, i);
+        const __m512 x_scale =
+            _mm512_set1_ps(job.scales[i / sixteens][group * kInt4Group / kActivationGroup]);
+        _mm512_storeu_ps(sums, _mm512_fmadd_ps(scaled[i], x_scale, _mm512_loadu_ps(sums)));
+      });
     }
   }
 };

@@ -70,21 +70,25 @@ void MultiplyInt8(const PanelJob& job) {
 template <int64_t columns>
 void MultiplyInt4(const PanelJob& job) {
   constexpr int64_t kBytes = InputBytes(WeightForm::kInt4, columns, kInt4Group);
-  for (int64_t group = 0; group < job.inputs / kInt4Group; ++group) {
-    const std::byte* scales = job.weights + group * kBytes;
-    const std::byte* weights = scales + columns * 2;
+  constexpr int64_t kParts = kActivationGroup / kInt4Group;
+  for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
     for (int row = 0; row < job.rows; ++row) {
-      const std::byte* x = job.x[row] + group * kInt4Group;
-      const float x_scale = job.scales[row][group * kInt4Group / kActivationGroup];
+      const std::byte* x = job.x[row] + group * kActivationGroup;
       float* sums = SumsOf(job, row);
       for (int64_t c = 0; c < columns; ++c) {
-        int32_t sum = 0;
-        for (int64_t i = 0; i < kInt4Group; ++i) {
-          const auto byte = Load<uint8_t>(weights, (i / 8 * columns + c) * 4 + i % 4);
-          sum += ((i % 8 < 4 ? byte & 15 : byte >> 4) - 8) * Load<int8_t>(x, i);
+        float scaled = 0;
+        for (int64_t part = 0; part < kParts; ++part) {
+          const std::byte* scales = job.weights + (group * kParts + part) * kBytes;
+          const std::byte* weights = scales + columns * 2;
+          int32_t sum = 0;
+          for (int64_t i = 0; i < kInt4Group; ++i) {
+            const auto byte = Load<uint8_t>(weights, (i / 8 * columns + c) * 4 + i % 4);
+            sum +=
+                ((i % 8 < 4 ? byte & 15 : byte >> 4) - 8) * Load<int8_t>(x, part * kInt4Group + i);
+          }
+          scaled = std::fma(static_cast<float>(sum), FromHalf(Load<uint16_t>(scales, c)), scaled);
         }
-        const float scaled = static_cast<float>(sum) * FromHalf(Load<uint16_t>(scales, c));
-        sums[c] = std::fma(scaled, x_scale, sums[c]);
+        sums[c] = std::fma(scaled, job.scales[row][group], sums[c]);
       }
     }
   }
