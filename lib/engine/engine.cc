@@ -76,12 +76,18 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
              : device_.is_cuda()    ? at::kBFloat16
                                     : StoredType(*lm_file_);
 
-    nn::WeightLoader mimi(mimi_file_, {.device = device_, .dtype = at::kFloat});
+    // LibTorch's own products come near the memory's speed on a GPU alone.
+    const auto form = [&](at::ScalarType type) -> std::optional<kernels::WeightForm> {
+      if (!device_.is_cpu()) return std::nullopt;
+      return type == at::kFloat ? kernels::WeightForm::kF32 : kernels::WeightForm::kBf16;
+    };
+    nn::WeightLoader mimi(mimi_file_,
+                          {.device = device_, .dtype = at::kFloat, .form = form(at::kFloat)});
     encoder_ = std::make_unique<codec::MimiEncoder>(config_.mimi, config_.lm.codebooks(), mimi);
     decoder_ = std::make_unique<codec::MimiDecoder>(config_.mimi, config_.lm.codebooks(), mimi);
     mimi.Finish();
 
-    nn::WeightLoader lm(lm_file_, {.device = device_, .dtype = dtype_});
+    nn::WeightLoader lm(lm_file_, {.device = device_, .dtype = dtype_, .form = form(dtype_)});
     const int64_t steps = std::min<int64_t>(options.max_steps, config_.lm.context);
     lm_ = std::make_unique<lm::LmModel>(
         config_.lm, lm,

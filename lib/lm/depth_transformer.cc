@@ -22,39 +22,35 @@ DepthTransformer::DepthTransformer(const LmConfig& config, int steps, nn::Weight
       loader.Has(fmt::format("linears.{}.weight", config.dep_q / 2 - 1))) {
     stored = config.dep_q / 2;
   }
-  const at::Tensor text_embedding =
-      loader.Take("depformer_text_emb.weight", {config.text_card + 1, dim});
-  std::vector<at::Tensor> in_proj;  // one a layer: the rows of all steps, one after another
-  std::vector<at::Tensor> out_proj;
   for (int i = 0; i < config.depformer_num_layers; ++i) {
     const std::string name = fmt::format("depformer.layers.{}", i);
     norm1_.push_back(loader.TakeFloat(name + ".norm1.alpha", {1, 1, dim}).view({dim}));
     norm2_.push_back(loader.TakeFloat(name + ".norm2.alpha", {1, 1, dim}).view({dim}));
-    in_proj.push_back(
-        loader.TakeRaw(name + ".self_attn.in_proj_weight", {int64_t{stored} * 3 * dim, dim}));
-    out_proj.push_back(loader.TakeRaw(name + ".self_attn.out_proj.weight", {stored * dim, dim}));
   }
   for (int k = 0; k < steps; ++k) {
-    const int from = k % stored;
-    Step step;
-    step.input = loader.Take(fmt::format("depformer_in.{}.weight", from), {dim, config.dim});
-    step.output = loader.Take(fmt::format("linears.{}.weight", from), {config.card, dim});
-    if (k == 0) {
-      step.embedding = text_embedding;
-    } else if (k == stored) {
-      step.embedding = loader.Place(at::zeros({config.card + 1, dim}));
-    } else {
-      step.embedding = loader.Take(fmt::format("depformer_emb.{}.weight", (k - 1) % stored),
-                                   {config.card + 1, dim});
+    if (k >= stored) {
+      steps_.push_back(steps_[static_cast<size_t>(k - stored)]);
+      if (k == stored) steps_.back().embedding = at::zeros_like(steps_.back().embedding);
+      continue;
     }
+    Step step;
+    step.input = loader.TakeLinear(fmt::format("depformer_in.{}.weight", k), {dim, config.dim});
+    step.output = loader.TakeLinear(fmt::format("linears.{}.weight", k), {config.card, dim});
+    step.embedding = k == 0 ? loader.Take("depformer_text_emb.weight", {config.text_card + 1, dim})
+                            : loader.Take(fmt::format("depformer_emb.{}.weight", k - 1),
+                                          {config.card + 1, dim});
     for (int i = 0; i < config.depformer_num_layers; ++i) {
-      const auto layer = static_cast<size_t>(i);
-      const std::string gating = fmt::format("depformer.layers.{}.gating.{}", i, from);
-      step.layers.push_back({.in_proj = loader.Place(in_proj[layer].narrow(
-                                 0, int64_t{from} * 3 * dim, int64_t{3} * dim)),
-                             .out_proj = loader.Place(out_proj[layer].narrow(0, from * dim, dim)),
-                             .mlp_in = loader.Take(gating + ".linear_in.weight", {2 * hidden, dim}),
-                             .mlp_out = loader.Take(gating + ".linear_out.weight", {dim, hidden})});
+      const std::string name = fmt::format("depformer.layers.{}", i);
+      const std::string gating = fmt::format("{}.gating.{}", name, k);
+      // One tensor a layer holds the rows of all steps, one after another.
+      step.layers.push_back(
+          {.in_proj = loader.TakeLinearRows(name + ".self_attn.in_proj_weight",
+                                            {int64_t{stored} * 3 * dim, dim},
+                                            int64_t{k} * 3 * dim, 3 * dim),
+           .out_proj = loader.TakeLinearRows(name + ".self_attn.out_proj.weight",
+                                             {stored * dim, dim}, k * dim, dim),
+           .mlp_in = loader.TakeLinear(gating + ".linear_in.weight", {2 * hidden, dim}),
+           .mlp_out = loader.TakeLinear(gating + ".linear_out.weight", {dim, hidden})});
     }
     steps_.push_back(std::move(step));
   }
@@ -82,18 +78,17 @@ void DepthTransformer::Run(const at::Tensor& temporal, const at::Tensor& text,
     // A token of -1 adds nothing.
     const at::Tensor previous = at::embedding(step.embedding, token.clamp_min(0))
                                     .masked_fill_(token.lt(0).unsqueeze(-1), 0);
-    at::Tensor x = at::linear(temporal, step.input) + previous;  // [n, depformer_dim]
+    at::Tensor x = step.input(temporal) + previous;  // [n, depformer_dim]
     for (size_t i = 0; i < step.layers.size(); ++i) {
       const nn::LayerMatrices& layer = step.layers[i];
-      const at::Tensor qkv = at::linear(nn::RmsNorm(x, norm1_[i]), layer.in_proj)
+      const at::Tensor qkv = layer.in_proj(nn::RmsNorm(x, norm1_[i]))
                                  .view({rows, 1, 3, attention.num_heads, attention.head_dim});
       const at::Tensor attended =
           nn::RingAttention(attention, qkv, keys[i], values[i], slots, offsets, {}).squeeze(1);
-      x = x + at::linear(attended, layer.out_proj);
-      x = x + at::linear(nn::SiluGate(at::linear(nn::RmsNorm(x, norm2_[i]), layer.mlp_in)),
-                         layer.mlp_out);
+      x = x + layer.out_proj(attended);
+      x = x + layer.mlp_out(nn::SiluGate(layer.mlp_in(nn::RmsNorm(x, norm2_[i]))));
     }
-    token = choose(static_cast<int>(k), at::linear(x, step.output));
+    token = choose(static_cast<int>(k), step.output(x));
   }
 }
 

@@ -35,9 +35,9 @@ class DepthTransformer {
 
  private:
   struct Step {
-    at::Tensor input;      // [depformer_dim, dim]
+    nn::Linear input;      // [depformer_dim, dim]
     at::Tensor embedding;  // [card + 1, depformer_dim] of the token before; of text for step 0
-    at::Tensor output;     // [card, depformer_dim]
+    nn::Linear output;     // [card, depformer_dim]
     std::vector<nn::LayerMatrices> layers;
   };
 

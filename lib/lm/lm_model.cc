@@ -74,7 +74,7 @@ LmModel::LmModel(const LmConfig& config, nn::WeightLoader& loader, const LmOptio
       text_embedding_(loader.Take("text_emb.weight", {config.text_card + 1, config.dim})),
       transformer_(TemporalSpec(config, options), "transformer", loader, layout_, options.offload),
       out_norm_(loader.TakeFloat("out_norm.alpha", {1, 1, config.dim}).view({config.dim})),
-      text_linear_(loader.Take("text_linear.weight", {config.text_card, config.dim})),
+      text_linear_(loader.TakeLinear("text_linear.weight", {config.text_card, config.dim})),
       depth_(config, config.depth_steps(), loader) {}
 
 LmState LmModel::NewState(int slots) const {
@@ -198,7 +198,7 @@ std::vector<std::optional<FrameTokens>> LmModel::Step(std::span<const StepInput>
   std::vector<at::Tensor> chosen;  // [n] each: text, then the codebooks
   at::Tensor sampled_text;
   if (text_needed) {
-    const at::Tensor logits = at::linear(hidden, text_linear_);
+    const at::Tensor logits = text_linear_(hidden);
     if (tap) tap("lm.text_logits", logits);
     sampled_text = SampleTokens(logits, text_temperature, text_top_k, uniforms(0));
   }

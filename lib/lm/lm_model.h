@@ -102,7 +102,7 @@ class LmModel {
   at::Tensor text_embedding_;                 // [text_card + 1, dim]
   nn::Transformer transformer_;
   at::Tensor out_norm_;     // [dim] f32
-  at::Tensor text_linear_;  // [text_card, dim]
+  nn::Linear text_linear_;  // [text_card, dim]
   DepthTransformer depth_;
 };
 

@@ -47,7 +47,7 @@ Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
   }
   offset_id_ = layout.AddCounter();
   const auto matrix = [&](const std::string& name, const std::vector<int64_t>& shape) {
-    return offload ? loader.TakeOnHost(name, shape) : loader.Take(name, shape);
+    return offload ? Linear(loader.TakeOnHost(name, shape)) : loader.TakeLinear(name, shape);
   };
   for (int i = 0; i < spec.num_layers; ++i) {
     const std::string name = fmt::format("{}.layers.{}", prefix, i);
@@ -90,17 +90,17 @@ at::Tensor Transformer::LayerForward(const Layer& layer, const LayerMatrices& ma
                                      const std::vector<int64_t>& offsets) const {
   const int64_t rows = x.size(0);
   const int64_t steps = x.size(1);
-  const at::Tensor qkv = at::linear(Norm(x, layer.norm1_weight, layer.norm1_bias), matrices.in_proj)
+  const at::Tensor qkv = matrices.in_proj(Norm(x, layer.norm1_weight, layer.norm1_bias))
                              .view({rows, steps, 3, attention_.num_heads, attention_.head_dim});
   const at::Tensor attended =
       RingAttention(attention_, qkv, state.tensor(layer.keys), state.tensor(layer.values), slots,
                     offsets, inverse_frequencies_);
-  at::Tensor branch = at::linear(attended, matrices.out_proj);
+  at::Tensor branch = matrices.out_proj(attended);
   if (layer.scale1.defined()) branch.mul_(layer.scale1);
   x = x + branch;
-  at::Tensor hidden = at::linear(Norm(x, layer.norm2_weight, layer.norm2_bias), matrices.mlp_in);
+  at::Tensor hidden = matrices.mlp_in(Norm(x, layer.norm2_weight, layer.norm2_bias));
   hidden = spec_.mlp == MlpKind::kSiluGate ? SiluGate(hidden) : at::gelu(hidden);
-  branch = at::linear(hidden, matrices.mlp_out);
+  branch = matrices.mlp_out(hidden);
   if (layer.scale2.defined()) branch.mul_(layer.scale2);
   return x + branch;
 }
@@ -111,8 +111,9 @@ at::Tensor Transformer::Forward(const at::Tensor& x, SlotState& state, const Slo
     offsets.push_back(slot == kPadding ? 0 : state.counter(offset_id_, slot));
   }
   const auto fetch = [&](const Layer& layer) {
-    const auto to_device = [&](const at::Tensor& matrix) {
-      return matrix.to(device_, matrix.scalar_type(), /*non_blocking=*/true);
+    const auto to_device = [&](const Linear& matrix) {
+      const at::Tensor& weight = matrix.weight();
+      return Linear(weight.to(device_, weight.scalar_type(), /*non_blocking=*/true));
     };
     return LayerMatrices{to_device(layer.matrices.in_proj), to_device(layer.matrices.out_proj),
                          to_device(layer.matrices.mlp_in), to_device(layer.matrices.mlp_out)};

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/linear.h"
 #include "nn/ring_attention.h"
 #include "nn/slot_state.h"
 #include "nn/weight_loader.h"
@@ -39,10 +40,10 @@ at::Tensor SiluGate(const at::Tensor& x);
 
 // The larger weights of a layer, as they lie in memory during the step.
 struct LayerMatrices {
-  at::Tensor in_proj;   // [3 * dim, dim]: q, k, v
-  at::Tensor out_proj;  // [dim, dim]
-  at::Tensor mlp_in;    // [hidden, dim], with a gate [2 * hidden, dim]
-  at::Tensor mlp_out;   // [dim, hidden]
+  Linear in_proj;   // [3 * dim, dim]: q, k, v
+  Linear out_proj;  // [dim, dim]
+  Linear mlp_in;    // [hidden, dim], with a gate [2 * hidden, dim]
+  Linear mlp_out;   // [dim, hidden]
 };
 
 class Transformer {

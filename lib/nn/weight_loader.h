@@ -5,9 +5,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "kernels/packed_matrix.h"
+#include "nn/linear.h"
 #include "weights/safetensors.h"
 
 namespace ppx::nn {
@@ -27,7 +31,9 @@ class WeightLoader {
  public:
   struct Options {
     at::Device device = at::kCPU;
-    at::ScalarType dtype = at::kFloat;  // what matrices are kept in
+    at::ScalarType dtype = at::kFloat;  // what tables, and matrices that are tensors, are kept in
+    // What matrices are packed in; nothing: they stay tensors. On the CPU only.
+    std::optional<kernels::WeightForm> form{};
   };
 
   WeightLoader(std::shared_ptr<const weights::SafetensorsFile> file, Options options);
@@ -36,17 +42,17 @@ class WeightLoader {
   at::Tensor Take(const std::string& name, const std::vector<int64_t>& shape);
   // The same, in float32 whatever the loader's dtype.
   at::Tensor TakeFloat(const std::string& name, const std::vector<int64_t>& shape);
+  // A matrix to multiply with, in the loader's form, else as `Take`.
+  Linear TakeLinear(const std::string& name, const std::vector<int64_t>& shape);
+  // The same of `rows` rows of a tensor of this shape, from row `first` on.
+  Linear TakeLinearRows(const std::string& name, const std::vector<int64_t>& shape, int64_t first,
+                        int64_t rows);
   // In the loader's dtype, left in CPU memory (pinned where the device is a GPU).
   at::Tensor TakeOnHost(const std::string& name, const std::vector<int64_t>& shape);
 
   bool Has(const std::string& name) const { return file_->Find(name) != nullptr; }
   // The stored shape; empty where there is no such tensor.
   std::vector<int64_t> ShapeOf(const std::string& name) const;
-
-  // For parts of a tensor that are put together by the caller: checked, in CPU memory, as stored.
-  at::Tensor TakeRaw(const std::string& name, const std::vector<int64_t>& shape);
-  // Moves a tensor made of raw parts to where `Take` would have put it.
-  at::Tensor Place(const at::Tensor& raw) const;
 
   // Throws base::Error (kBadInput) that lists every fault found by the calls above.
   void Finish() const;
@@ -56,8 +62,13 @@ class WeightLoader {
   const Options& options() const { return options_; }
 
  private:
+  // Checked, in CPU memory, as stored.
+  at::Tensor TakeRaw(const std::string& name, const std::vector<int64_t>& shape);
+  at::Tensor Place(const at::Tensor& raw) const;
+
   std::shared_ptr<const weights::SafetensorsFile> file_;
   Options options_;
+  std::set<std::string> checked_;  // taken before, in parts
   std::vector<std::string> faults_;
 };
 

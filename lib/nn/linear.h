@@ -1,0 +1,31 @@
+// lib/nn/linear.h: a matrix of a model's weights, and the product with it. No bias.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "kernels/packed_matrix.h"
+
+namespace ppx::nn {
+
+// As a tensor, on any device: LibTorch's product. Packed, on the CPU: lib/kernels', where a row of
+// the result depends on no other row. Const and shareable; copies share the weights.
+class Linear {
+ public:
+  Linear() = default;
+  explicit Linear(at::Tensor weight);  // [outputs, inputs]
+  explicit Linear(kernels::PackedMatrix packed);
+
+  // x [..., inputs] -> [..., outputs], in x's type. Packed: f32 or bf16, which the form of the
+  // weights must go with (kernels/matmul.h).
+  at::Tensor operator()(const at::Tensor& x) const;
+
+  // The tensor, undefined where the matrix is packed.
+  const at::Tensor& weight() const { return weight_; }
+  const kernels::PackedMatrix& packed() const { return packed_; }
+
+ private:
+  at::Tensor weight_;
+  kernels::PackedMatrix packed_;
+};
+
+}  // namespace ppx::nn
