@@ -23,6 +23,14 @@ inline constexpr int kTileRows = 6;      // rows that a kernel computes at once,
 
 constexpr int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
+// Inputs that share 4 bytes.
+constexpr int64_t UnitInputs(WeightForm form) {
+  return form == WeightForm::kF32    ? 1
+         : form == WeightForm::kBf16 ? 2
+         : form == WeightForm::kInt8 ? 4
+                                     : 8;
+}
+
 constexpr int64_t PaddedInputs(WeightForm form, int64_t inputs) {
   return form == WeightForm::kF32    ? inputs
          : form == WeightForm::kBf16 ? RoundUp(inputs, 2)
