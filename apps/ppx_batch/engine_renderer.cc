@@ -116,7 +116,7 @@ EngineRenderer::EngineRenderer(const RenderContext& context, engine::Engine& eng
     : context_(context), engine_(engine), seconds_(seconds) {
   engine_.Resize(slots);
   running_.resize(static_cast<size_t>(slots));
-  rows_.resize(static_cast<size_t>(engine_.RowsPerStep()));
+  rows_.resize(static_cast<size_t>(slots));
 }
 
 EngineRenderer::~EngineRenderer() = default;
@@ -260,6 +260,7 @@ batch::WriteOutputs EngineRenderer::Finish(int slot) {
   finished->slots = slots();
   finished->device = engine_.device().is_cuda() ? "cuda" : "cpu";
   finished->dtype = engine::DtypeName(engine_.dtype());
+  finished->damage = engine_.damage();
   Agent& agent = running->agents[0];
   if (running->live()) {
     finished->user = std::move(agent.heard);

@@ -109,6 +109,7 @@ batch::DialogueOutcome WriteFinished(const FinishedBatchDialogue& finished,
   Json record = dialogue.record;
   record["device"] = finished.device;
   record["dtype"] = finished.dtype;
+  if (finished.damage) record["quantisation"] = engine::ToJson(*finished.damage);
   record["batch_slots"] = finished.slots;
   record["prompt_frames"] = finished.prompt_steps;
   record["dialogue_frames"] = finished.frames;

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "batch/renderer.h"
+#include "engine/quantisation.h"
 #include "ppx_batch/dialogue.h"
 #include "script/script_events.h"
 
@@ -26,6 +28,7 @@ struct FinishedBatchDialogue {
   int slots = 0;
   std::string device;
   std::string dtype;
+  std::optional<engine::QuantisationDamage> damage;
 };
 
 // Paths of all files that a dialogue leaves, relative to the output folder.

@@ -445,6 +445,7 @@ class Maker {
                    {"model_config", model_.config_sha256},
                    {"device", model_.device},
                    {"dtype", raw_.dtype},
+                   {"quantize", raw_.quantize},
                    {"context", config_.lm.context},
                    {"random_name", dialogue.random_name},
                    {"input", input},
@@ -486,6 +487,7 @@ class Maker {
     prompt.topk_text = side.sampling.topk_text;
     PutPromptOptions(prompt, options);
     if (!raw_.dtype.empty()) options["dtype"] = raw_.dtype;
+    if (!raw_.quantize.empty()) options["quantize"] = raw_.quantize;
     record["options"] = options;
     if (dialogue.agents.size() > 1) record["agents"] = agents;
     if (!dialogue.script_path.empty()) record["script"] = dialogue.script_path;

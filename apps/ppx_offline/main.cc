@@ -15,6 +15,7 @@
 #include "common/version.h"
 #include "engine/device.h"
 #include "engine/offline.h"
+#include "kernels/isa.h"
 #include "ppx_offline/options.h"
 #include "ppx_offline/outputs.h"
 #include "text/tokenizer.h"
@@ -126,6 +127,8 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
       {options.model.config, options.model.moshi_weight, options.model.mimi_weight}, config,
       {.device = raw.device,
        .dtype = raw.dtype,
+       .quantize = raw.quantize,
+       .quantised_file = QuantisedFile(raw, options.model, &Interrupted()),
        .max_steps = prompt_steps + frames,
        .cpu_offload = raw.cpu_offload,
        .threads = raw.threads});
@@ -171,7 +174,9 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
     record["libtorch"] = TORCH_VERSION;
     record["device"] = {{"name", engine.device().str()},
                         {"description", engine::DeviceDescription(engine.device())},
-                        {"dtype", engine::DtypeName(engine.dtype())}};
+                        {"dtype", engine::DtypeName(engine.dtype())},
+                        {"kernels", kernels::Name(kernels::CurrentIsa())}};
+    if (engine.damage()) record["quantisation"] = engine::ToJson(*engine.damage());
     record["options"] = OptionsJson(options);
     record["files"] = hashes.get();
     record["model"] = options.model.source;

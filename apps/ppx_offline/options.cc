@@ -197,6 +197,7 @@ nlohmann::ordered_json OptionsJson(const ResolvedOptions& options) {
   put_text("dialogue-name", raw.dialogue_name);
   put("device", raw.device);
   put_text("dtype", raw.dtype);
+  put_text("quantize", raw.quantize);
   put("cpu-offload", raw.cpu_offload);
   put("threads", raw.threads);
   return json;

@@ -46,6 +46,11 @@ void AddModelOptions(CLI::App& app, ModelOptions& options) {
                  "f32 or bf16 for the language model (default: bf16 on CUDA, as stored on the CPU)")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->group(device);
+  app.add_option("--quantize", options.quantize,
+                 "int8 or int4: weights of the language model in fewer bits, on the CPU; made once "
+                 "and kept in the cache")
+      ->check(CLI::IsMember({"int8", "int4"}))
+      ->group(device);
   app.add_flag("--cpu-offload", options.cpu_offload,
                "Keep the layers in host memory, for GPUs that cannot hold them")
       ->group(device);
@@ -85,6 +90,14 @@ hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_
   request.config = options.model_config;
   request.voice_prompt_dir = voice_prompt_dir;
   return hub::LocateModel(request);
+}
+
+std::string QuantisedFile(const ModelOptions& options, const hub::ModelFiles& files,
+                          const std::atomic<bool>* cancel) {
+  if (options.quantize.empty()) return "";
+  const std::string digest = CachedSha256File(files.moshi_weight, cancel);
+  const std::string name = fmt::format("{}-{}.safetensors", digest, options.quantize);
+  return (fs::path(ToolkitCache()) / "quantised" / name).string();
 }
 
 LengthVerdict CheckLength(const ModelOptions& options, const engine::ModelConfig& config,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -22,6 +23,7 @@ struct ModelOptions {
   std::string beyond_context = "auto";
 
   std::string dtype;
+  std::string quantize;
   bool cpu_offload = false;
   int threads = 0;
 };
@@ -37,6 +39,11 @@ int ParseContext(const std::string& text);
 
 // `model` may name a bundled checkpoint. Throws base::Error (kBadInput) with how to get the model.
 hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir);
+
+// Where the toolkit's cache keeps these weights quantised; empty without `quantize`. Reads the
+// weights, once, to know them again.
+std::string QuantisedFile(const ModelOptions& options, const hub::ModelFiles& files,
+                          const std::atomic<bool>* cancel);
 
 // What a dialogue of so many frames is told (or, `refused`, refused) where it is longer than the
 // model looks back over; empty where it is not.

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/device.h"
 #include "nn/json_fields.h"
+#include "nn/packed_store.h"
 #include "nn/weight_loader.h"
 
 namespace ppx::engine {
@@ -47,6 +49,20 @@ at::ScalarType StoredType(const weights::SafetensorsFile& file) {
   return view != nullptr && view->dtype == weights::DType::kF32 ? at::kFloat : at::kBFloat16;
 }
 
+// What matrices are packed in: on the CPU alone, for LibTorch's own products come near the memory's
+// speed on a GPU only.
+std::optional<kernels::WeightForm> PackedForm(const at::Device& device, at::ScalarType dtype,
+                                              const std::string& quantize) {
+  if (!device.is_cpu()) {
+    if (quantize.empty()) return std::nullopt;
+    base::ThrowUsage("--quantize " + quantize + ": weights in fewer bits are for the CPU");
+  }
+  if (quantize == "int8") return kernels::WeightForm::kInt8;
+  if (quantize == "int4") return kernels::WeightForm::kInt4;
+  if (!quantize.empty()) base::ThrowUsage("--quantize " + quantize + ": expected int8 or int4");
+  return dtype == at::kFloat ? kernels::WeightForm::kF32 : kernels::WeightForm::kBf16;
+}
+
 }  // namespace
 
 ModelConfig ModelConfig::Read(const std::string& path, int context) {
@@ -72,31 +88,50 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
   WithDeviceErrors(device_, [&] {
     mimi_file_ = weights::SafetensorsFile::Open(files.mimi_weight);
     lm_file_ = weights::SafetensorsFile::Open(files.moshi_weight);
-    dtype_ = !options.dtype.empty() ? ParseDtype(options.dtype)
-             : device_.is_cuda()    ? at::kBFloat16
-                                    : StoredType(*lm_file_);
-
-    // LibTorch's own products come near the memory's speed on a GPU alone.
-    const auto form = [&](at::ScalarType type) -> std::optional<kernels::WeightForm> {
-      if (!device_.is_cpu()) return std::nullopt;
-      return type == at::kFloat ? kernels::WeightForm::kF32 : kernels::WeightForm::kBf16;
-    };
-    nn::WeightLoader mimi(mimi_file_,
-                          {.device = device_, .dtype = at::kFloat, .form = form(at::kFloat)});
+    dtype_ = !options.dtype.empty()                                ? ParseDtype(options.dtype)
+             : device_.is_cuda() || !options.quantize.empty() ? at::kBFloat16
+                                                              : StoredType(*lm_file_);
+    nn::WeightLoader mimi(
+        mimi_file_,
+        {.device = device_, .dtype = at::kFloat, .form = PackedForm(device_, at::kFloat, "")});
     encoder_ = std::make_unique<codec::MimiEncoder>(config_.mimi, config_.lm.codebooks(), mimi);
     decoder_ = std::make_unique<codec::MimiDecoder>(config_.mimi, config_.lm.codebooks(), mimi);
     mimi.Finish();
-
-    nn::WeightLoader lm(lm_file_, {.device = device_, .dtype = dtype_, .form = form(dtype_)});
-    const int64_t steps = std::min<int64_t>(options.max_steps, config_.lm.context);
-    lm_ = std::make_unique<lm::LmModel>(
-        config_.lm, lm,
-        lm::LmOptions{
-            .ring_capacity = options.max_steps >= config_.lm.context ? 0 : static_cast<int>(steps),
-            .offload = options.cpu_offload && device_.is_cuda()});
-    lm.Finish();
+    LoadLm(options);
   });
   Resize(options.slots);
+}
+
+void Engine::LoadLm(const EngineOptions& options) {
+  const auto form = PackedForm(device_, dtype_, options.quantize);
+  // A dialogue that is known to be short needs no ring of the whole context.
+  const auto capacity = [&](int64_t steps) {
+    return steps >= config_.lm.context ? 0 : static_cast<int>(steps);
+  };
+  const bool quantised = !options.quantize.empty();
+  const lm::LmOptions lm_options{
+      .ring_capacity = quantised && options.max_steps > 0
+                           ? capacity(std::max<int64_t>(options.max_steps, kDamageSteps))
+                           : capacity(options.max_steps),
+      .offload = options.cpu_offload && device_.is_cuda()};
+  std::optional<nn::PackedStore> store;
+  if (quantised) store.emplace(options.quantised_file, *form);
+  nn::WeightLoader loader(lm_file_, {.device = device_,
+                                     .dtype = dtype_,
+                                     .form = form,
+                                     .store = store ? &*store : nullptr});
+  lm_ = std::make_unique<lm::LmModel>(config_.lm, loader, lm_options);
+  loader.Finish();
+  if (!store) return;
+  if (store->complete()) damage_ = ParseDamage(store->notes());
+  if (damage_) return;
+  // The reference's weights stay where they lie in the file: no second copy of a model that may not
+  // fit twice.
+  const at::ScalarType stored = StoredType(*lm_file_);
+  nn::WeightLoader as_stored(lm_file_, {.device = device_, .dtype = stored});
+  const lm::LmModel reference(config_.lm, as_stored, {.ring_capacity = capacity(kDamageSteps)});
+  damage_ = MeasureDamage(*lm_, reference, DtypeName(stored));
+  store->Save(ToJson(*damage_).dump());
 }
 
 void Engine::Resize(int slots) {
@@ -115,12 +150,6 @@ void Engine::Resize(int slots) {
 
 int64_t Engine::BytesPerSlot() const {
   return encoder_->StateBytesPerSlot() + decoder_->StateBytesPerSlot() + lm_->StateBytesPerSlot();
-}
-
-int Engine::RowsPerStep() const {
-  constexpr int kWhole = 8;
-  if (slots_ <= 1 || !device_.is_cpu() || dtype_ != at::kFloat) return slots_;
-  return (slots_ + kWhole - 1) / kWhole * kWhole;
 }
 
 int64_t Engine::Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap) {
@@ -180,10 +209,18 @@ std::vector<std::optional<lm::FrameTokens>> Engine::StepCodes(std::span<const Co
                                                               const nn::DebugTap& tap) {
   return WithDeviceErrors(device_, [&] {
     std::vector<lm::StepInput> inputs;
-    for (const CodesInput& row : rows) {
+    std::vector<size_t> places;
+    for (size_t place = 0; place < rows.size(); ++place) {
+      const CodesInput& row = rows[place];
+      // On the CPU nobody's bits depend on the number of rows.
+      if (row.slot == nn::kPadding && device_.is_cpu()) continue;
       inputs.push_back({.slot = row.slot, .user = {row.codes.begin(), row.codes.end()}});
+      places.push_back(place);
     }
-    return lm_->Step(inputs, *lm_state_, tap);
+    auto stepped = lm_->Step(inputs, *lm_state_, tap);
+    std::vector<std::optional<lm::FrameTokens>> frames(rows.size());
+    for (size_t i = 0; i < places.size(); ++i) frames[places[i]] = std::move(stepped[i]);
+    return frames;
   });
 }
 

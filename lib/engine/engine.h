@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "codec/mimi.h"
+#include "engine/quantisation.h"
 #include "engine/system_prompt.h"
 #include "lm/lm_model.h"
 #include "nn/debug_tap.h"
@@ -26,6 +27,12 @@ struct EngineOptions {
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N"
   std::string dtype{};         // "f32" or "bf16" of the language model; empty: bf16 on CUDA, on the
                                // CPU the type that the weights are stored in. The codec is float32.
+  // "int8" or "int4": the language model's matrices in fewer bits, on the CPU; its activations, keys
+  // and values are `dtype`, bf16 where that is empty.
+  std::string quantize{};
+  // Where quantised matrices are kept from one run to the next; its name must tell the weights and
+  // the form apart from others. Empty: they are made on every run.
+  std::string quantised_file{};
   int slots = 1;
   int64_t max_steps = 0;  // the longest dialogue, prompt included, for the size of keys and values;
                           // 0: the whole context
@@ -92,13 +99,8 @@ class Engine {
   int slots() const { return slots_; }
   // What a slot takes of the device's memory.
   int64_t BytesPerSlot() const;
-  // How many rows a step of all slots is to have, padding included, so that a row's bits do not
-  // depend on its place. LibTorch's float32 products on the CPU compute the last rows of some
-  // numbers, such as 5, in another order; of multiples of 8 they do not.
-  int RowsPerStep() const;
-
-  // One frame of every row. Rows are independent: what a slot gets does not depend on the others,
-  // as long as the number of rows is the same.
+  // One frame of every row. What a slot gets depends on no other row; on a GPU, where LibTorch
+  // chooses kernels by the number of rows, as long as that number is the same.
   std::vector<FrameOutput> Step(std::span<const FrameInput> rows, const nn::DebugTap& tap = {});
 
   // The parts of Step, for those who have many frames of one side at hand, or need none of one.
@@ -120,16 +122,20 @@ class Engine {
   const codec::MimiDecoder& decoder() const { return *decoder_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
+  // Nothing where the weights are not quantised.
+  const std::optional<QuantisationDamage>& damage() const { return damage_; }
   // What ConfigureArithmetic is to be given on a thread that will use the engine.
   int threads() const { return threads_; }
 
  private:
+  void LoadLm(const EngineOptions& options);
   void StartFromPrompt(int slot, const std::shared_ptr<const SystemPrompt>& prompt,
                        const nn::DebugTap& tap);
 
   ModelConfig config_;
   at::Device device_;
   at::ScalarType dtype_ = at::kFloat;
+  std::optional<QuantisationDamage> damage_;
   // The mapped weights, which tensors point into.
   std::shared_ptr<const weights::SafetensorsFile> lm_file_;
   std::shared_ptr<const weights::SafetensorsFile> mimi_file_;

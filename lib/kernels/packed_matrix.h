@@ -62,6 +62,7 @@ class PackedMatrix {
   int64_t inputs() const { return inputs_; }
   size_t size_bytes() const { return Bytes(form_, outputs_, inputs_); }
   const std::byte* bytes() const { return bytes_; }
+  const std::shared_ptr<const void>& owner() const { return owner_; }
 
  private:
   WeightForm form_ = WeightForm::kF32;

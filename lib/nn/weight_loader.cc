@@ -115,25 +115,30 @@ std::vector<int64_t> WeightLoader::ShapeOf(const std::string& name) const {
   return view == nullptr ? std::vector<int64_t>{} : view->shape;
 }
 
-at::Tensor WeightLoader::TakeRaw(const std::string& name, const std::vector<int64_t>& shape) {
+const weights::TensorView* WeightLoader::Check(const std::string& name,
+                                               const std::vector<int64_t>& shape) {
   const weights::TensorView* view = file_->Find(name);
-  const bool first = checked_.insert(name).second;
-  if (!first && view != nullptr && view->shape == shape) return TensorOverView(*view);
-  if (!first) return at::zeros({1}).expand(shape);
   if (view == nullptr) {
-    faults_.push_back(fmt::format("{}: missing, expected shape {}", name, ShapeText(shape)));
+    faults_.insert(fmt::format("{}: missing, expected shape {}", name, ShapeText(shape)));
   } else if (view->shape != shape) {
-    faults_.push_back(
+    faults_.insert(
         fmt::format("{}: shape {}, expected {}", name, ShapeText(view->shape), ShapeText(shape)));
   } else if (!at::isFloatingType(ToScalarType(view->dtype))) {
-    faults_.push_back(
+    faults_.insert(
         fmt::format("{}: type {}, expected a floating type", name, weights::Name(view->dtype)));
-  } else if (!AllFinite(*view)) {
-    faults_.push_back(fmt::format("{}: holds numbers that are not finite", name));
   } else {
-    return TensorOverView(*view);
+    return view;
   }
-  return at::zeros({1}).expand(shape);
+  return nullptr;
+}
+
+at::Tensor WeightLoader::TakeRaw(const std::string& name, const std::vector<int64_t>& shape) {
+  const weights::TensorView* view = Check(name, shape);
+  if (view == nullptr) return at::zeros({1}).expand(shape);
+  if (finite_.insert(name).second && !AllFinite(*view)) {
+    faults_.insert(fmt::format("{}: holds numbers that are not finite", name));
+  }
+  return TensorOverView(*view);
 }
 
 at::Tensor WeightLoader::Place(const at::Tensor& raw) const {
@@ -154,15 +159,24 @@ Linear WeightLoader::TakeLinear(const std::string& name, const std::vector<int64
 
 Linear WeightLoader::TakeLinearRows(const std::string& name, const std::vector<int64_t>& shape,
                                     int64_t first, int64_t rows) {
+  const int64_t inputs = shape[1];
+  const std::string part =
+      rows == shape[0] ? name : fmt::format("{}[{}:{}]", name, first, first + rows);
+  if (options_.store != nullptr) {
+    auto ready = options_.store->Find(part, rows, inputs);
+    if (ready && Check(name, shape) != nullptr) return Linear(std::move(*ready));
+  }
   at::Tensor raw = TakeRaw(name, shape).narrow(0, first, rows);
   if (!options_.form) return Linear(Place(raw));
-  if (raw.scalar_type() != at::kBFloat16) raw = raw.to(at::kFloat);
-  raw = raw.contiguous();
+  raw = (raw.scalar_type() == at::kBFloat16 ? raw : raw.to(at::kFloat)).contiguous();
   const auto type = raw.scalar_type() == at::kFloat ? kernels::MatrixSource::Type::kF32
                                                     : kernels::MatrixSource::Type::kBf16;
-  return Linear(kernels::PackedMatrix(
+  kernels::PackedMatrix packed(
       *options_.form,
-      {.data = raw.const_data_ptr(), .type = type, .outputs = rows, .inputs = shape[1]}));
+      {.data = raw.const_data_ptr(), .type = type, .outputs = rows, .inputs = inputs});
+  if (const weights::TensorView* view = file_->Find(name)) file_->Release(*view);
+  if (options_.store != nullptr) options_.store->Add(part, packed);
+  return Linear(std::move(packed));
 }
 
 at::Tensor WeightLoader::TakeOnHost(const std::string& name, const std::vector<int64_t>& shape) {
@@ -174,8 +188,10 @@ void WeightLoader::Finish() const {
   if (faults_.empty()) return;
   std::string text = fmt::format(
       "{}: {} of its tensors do not fit the configuration:", file_->path(), faults_.size());
-  for (size_t i = 0; i < std::min(faults_.size(), kFaultsShown); ++i) {
-    text += (i == 0 ? " " : "; ") + faults_[i];
+  size_t shown = 0;
+  for (const std::string& fault : faults_) {
+    if (shown == kFaultsShown) break;
+    text += (shown++ == 0 ? " " : "; ") + fault;
   }
   if (faults_.size() > kFaultsShown) {
     text += fmt::format("; and {} more", faults_.size() - kFaultsShown);

@@ -12,6 +12,7 @@
 
 #include "kernels/packed_matrix.h"
 #include "nn/linear.h"
+#include "nn/packed_store.h"
 #include "weights/safetensors.h"
 
 namespace ppx::nn {
@@ -34,6 +35,8 @@ class WeightLoader {
     at::ScalarType dtype = at::kFloat;  // what tables, and matrices that are tensors, are kept in
     // What matrices are packed in; nothing: they stay tensors. On the CPU only.
     std::optional<kernels::WeightForm> form{};
+    // Where packed matrices may lie ready, and are put; null: nowhere. Not owned.
+    PackedStore* store = nullptr;
   };
 
   WeightLoader(std::shared_ptr<const weights::SafetensorsFile> file, Options options);
@@ -62,14 +65,16 @@ class WeightLoader {
   const Options& options() const { return options_; }
 
  private:
-  // Checked, in CPU memory, as stored.
+  // The view where shape and type are right, else null, and the fault is kept.
+  const weights::TensorView* Check(const std::string& name, const std::vector<int64_t>& shape);
+  // Checked, numbers included; in CPU memory, as stored.
   at::Tensor TakeRaw(const std::string& name, const std::vector<int64_t>& shape);
   at::Tensor Place(const at::Tensor& raw) const;
 
   std::shared_ptr<const weights::SafetensorsFile> file_;
   Options options_;
-  std::set<std::string> checked_;  // taken before, in parts
-  std::vector<std::string> faults_;
+  std::set<std::string> finite_;  // tensors that were looked through
+  std::set<std::string> faults_;
 };
 
 }  // namespace ppx::nn

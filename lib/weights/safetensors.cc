@@ -197,6 +197,13 @@ const TensorView* SafetensorsFile::Find(const std::string& name) const {
   return found == header_.tensors.end() ? nullptr : &found->second;
 }
 
+void SafetensorsFile::Release(const TensorView& view) const {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(view.data.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(view.data.data() + view.data.size()) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                       const std::map<std::string, std::string>& metadata) {
   std::vector<const NamedTensor*> order;

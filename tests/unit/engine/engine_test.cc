@@ -1,9 +1,12 @@
 #include "engine/engine.h"
 
+#include <filesystem>
+
 #include "audio/framer.h"
 #include "audio/wav_reader.h"
 #include "base/error.h"
 #include "support/golden_files.h"
+#include "support/temp_dir.h"
 #include "support/tolerance.h"
 
 namespace ppx::engine {
@@ -51,7 +54,7 @@ Rendered Render(Engine& engine, int slot, bool busy) {
   }
   Rendered rendered;
   for (size_t frame = 0; frame < kFrames; ++frame) {
-    std::vector<CodesInput> rows(static_cast<size_t>(engine.RowsPerStep()));
+    std::vector<CodesInput> rows(static_cast<size_t>(engine.slots()));
     for (int other = 0; other < engine.slots(); ++other) {
       const auto& frames = heard[static_cast<size_t>(other)];
       if (frames.empty() || (other != slot && frame % 7 == 3)) continue;
@@ -75,6 +78,67 @@ TEST_CASE("a dialogue's bits depend neither on its slot nor on its neighbours") 
       CAPTURE(slot);
       CHECK((Render(engine, slot, true) == alone));
     }
+    Engine small = TinyEngine(1, 0, dtype);
+    CHECK((Render(small, 0, false) == alone));
+  }
+}
+
+TEST_CASE("quantised weights: near the model's own, kept in a file, the same from there") {
+  const testing::TempDir folder;
+  for (const char* form : {"int8", "int4"}) {
+    CAPTURE(form);
+    const std::string file = folder.File(std::string(form) + ".safetensors");
+    const auto open = [&](const std::string& dtype) {
+      return Engine(TinyFiles(), ModelConfig::Read(test::TinyModel("config.json")),
+                    EngineOptions{.dtype = dtype,
+                                  .quantize = form,
+                                  .quantised_file = file,
+                                  .slots = 2});
+    };
+    Engine made = open("");
+    CHECK((made.dtype() == at::kBFloat16));
+    REQUIRE(made.damage());
+    const QuantisationDamage& damage = *made.damage();
+    CHECK(damage.positions > 40);
+    const double expected = std::string(form) == "int8" ? 0.999 : 0.96;
+    CHECK(damage.text_cosine > expected);
+    CHECK(damage.audio_cosine > expected);
+    CHECK(damage.text_cosine < 1);
+    CHECK(damage.text_agreement > 0.5);
+    CHECK(damage.audio_agreement > 0.5);
+
+    const auto written = std::filesystem::last_write_time(file);
+    Engine read = open("");
+    CHECK(std::filesystem::last_write_time(file) == written);
+    CHECK(ToJson(*read.damage()) == ToJson(damage));
+    const Rendered alone = Render(read, 0, false);
+    CHECK((Render(made, 0, false) == alone));
+    CHECK((Render(read, 1, true) == alone));
+    Engine wide = open("f32");
+    CHECK((wide.dtype() == at::kFloat));
+    CHECK(Render(wide, 0, false).tokens.size() == alone.tokens.size());
+  }
+  // A ring for a dialogue of two steps, and no file.
+  CHECK(Engine(TinyFiles(), ModelConfig::Read(test::TinyModel("config.json")),
+               EngineOptions{.quantize = "int8", .max_steps = 2})
+            .damage());
+  CHECK_THROWS_AS(Engine(TinyFiles(), ModelConfig::Read(test::TinyModel("config.json")),
+                         EngineOptions{.quantize = "int3"}),
+                  base::Error);
+}
+
+TEST_CASE("what quantising costs is found again in its text, and nothing in other texts") {
+  const QuantisationDamage damage{.positions = 3,
+                                  .reference = "bf16",
+                                  .text_cosine = 0.5,
+                                  .audio_cosine = 0.25,
+                                  .text_agreement = 1,
+                                  .audio_agreement = 0.75};
+  const auto parsed = ParseDamage(ToJson(damage).dump());
+  REQUIRE(parsed);
+  CHECK(ToJson(*parsed) == ToJson(damage));
+  for (const char* text : {"", "{}", "[]", "null", R"({"positions": "many"})"}) {
+    CHECK_FALSE(ParseDamage(text));
   }
 }
 
@@ -121,7 +185,7 @@ TEST_CASE("a kept prompt starts a dialogue as the prompt itself does") {
     const auto codes = engine.Encode(slot, User(engine.config()));
     std::vector<lm::FrameTokens> tokens;
     for (const auto& frame : codes) {
-      std::vector<CodesInput> rows(static_cast<size_t>(engine.RowsPerStep()));
+      std::vector<CodesInput> rows(static_cast<size_t>(engine.slots()));
       rows[static_cast<size_t>(slot)] = {.slot = slot, .codes = frame};
       tokens.push_back(*engine.StepCodes(rows)[static_cast<size_t>(slot)]);
     }

@@ -1,0 +1,36 @@
+// lib/engine/quantisation.h: what a model loses with its weights in fewer bits.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "lm/lm_model.h"
+
+namespace ppx::engine {
+
+// Two models on the same inputs: dialogues of a few frames that the quantised one has spoken with
+// itself, every token given to both. A position is one step of one dialogue.
+struct QuantisationDamage {
+  int positions = 0;
+  std::string reference;  // the type of the other's weights: "bf16" or "f32"
+  // Means over positions (and codebooks).
+  double text_cosine = 0;      // between the logits, 1 where they point the same way
+  double audio_cosine = 0;
+  double text_agreement = 0;   // part of positions where both find the same token likeliest
+  double audio_agreement = 0;
+};
+
+// Steps of keys and values that this takes of both models, at most.
+inline constexpr int kDamageSteps = 32;
+
+// Both models of one configuration, on the CPU. The reference reads each weight a few times.
+QuantisationDamage MeasureDamage(const lm::LmModel& quantised, const lm::LmModel& reference,
+                                 std::string reference_type);
+
+// Numbers of 5 decimals: the last bits are the machine's.
+nlohmann::ordered_json ToJson(const QuantisationDamage& damage);
+// Nothing where the text is not what ToJson gives.
+std::optional<QuantisationDamage> ParseDamage(const std::string& json);
+
+}  // namespace ppx::engine
