@@ -10,10 +10,9 @@ namespace {
 constexpr int kDialogues = 4;
 constexpr int kFrames = 12;
 
-using Frames = std::vector<std::vector<lm::FrameTokens>>;  // [dialogue][frame]
-
-// The model with itself: half of the users hum, half are silent, all agents draw other tokens.
-Frames Speak(const lm::LmModel& model) {
+// The model with itself: half of the users hum, half are silent, all agents draw other tokens. The
+// streams' tokens over time, [dialogues, frames + 1, streams], as LmModel::LogitsOf takes them.
+at::Tensor Speak(const lm::LmModel& model) {
   const lm::LmConfig& config = model.config();
   lm::LmState state = model.NewState(kDialogues);
   std::vector<lm::StepInput> inputs(kDialogues);
@@ -23,49 +22,22 @@ Frames Speak(const lm::LmModel& model) {
     input.user = i % 2 == 0 ? config.sine_tokens : config.silence_tokens;
     state.settings[static_cast<size_t>(i)].random.dialogue = static_cast<uint64_t>(i);
   }
-  Frames frames(kDialogues);
-  while (static_cast<int>(frames.front().size()) < kFrames) {
-    const auto spoken = model.Step(inputs, state);
-    for (size_t i = 0; i < spoken.size(); ++i) {
-      if (spoken[i]) frames[i].push_back(*spoken[i]);
+  const at::Tensor tokens = at::empty({kDialogues, kFrames + 1, config.streams()}, at::kLong);
+  auto cells = tokens.accessor<int64_t, 3>();
+  for (int time = 0; time <= kFrames; ++time) {
+    model.Step(inputs, state);  // the first one only starts up
+    for (int i = 0; i < kDialogues; ++i) {
+      const lm::FrameTokens now = state.tokens[static_cast<size_t>(i)].Input();
+      for (size_t stream = 0; stream < now.size(); ++stream) {
+        cells[i][time][static_cast<int64_t>(stream)] = now[stream];
+      }
     }
   }
-  return frames;
-}
-
-struct Logits {
-  at::Tensor text;   // [positions, text_card] f32
-  at::Tensor audio;  // [positions * codebooks, card] f32
-};
-
-Logits Listen(const lm::LmModel& model, const Frames& frames) {
-  const auto codebooks = static_cast<int64_t>(model.config().codebooks());
-  lm::LmState state = model.NewState(kDialogues);
-  std::vector<at::Tensor> text;
-  std::vector<at::Tensor> audio;
-  for (size_t frame = 0; frame < frames.front().size(); ++frame) {
-    std::vector<lm::StepInput> inputs;
-    for (size_t i = 0; i < frames.size(); ++i) {
-      const lm::FrameTokens& tokens = frames[i][frame];
-      const auto agent = tokens.begin() + 1;
-      inputs.push_back({.slot = static_cast<int>(i),
-                        .user = {agent + codebooks, agent + 2 * codebooks},
-                        .agent = {agent, agent + codebooks},
-                        .text = tokens.front()});
-    }
-    model.Step(
-        inputs, state,
-        [&](std::string_view name, const at::Tensor& value) {
-          if (name == "lm.text_logits") text.push_back(value.to(at::kFloat));
-          if (name == "lm.audio_logits") audio.push_back(value.to(at::kFloat).flatten(0, 1));
-        },
-        /*compute_all=*/true);
-  }
-  return {at::cat(text), at::cat(audio)};
+  return tokens;
 }
 
 double Cosine(const at::Tensor& a, const at::Tensor& b) {
-  return at::cosine_similarity(a, b, -1).mean().item<double>();
+  return at::cosine_similarity(a.to(at::kFloat), b.to(at::kFloat), -1).mean().item<double>();
 }
 
 double Agreement(const at::Tensor& a, const at::Tensor& b) {
@@ -76,9 +48,9 @@ double Agreement(const at::Tensor& a, const at::Tensor& b) {
 
 QuantisationDamage MeasureDamage(const lm::LmModel& quantised, const lm::LmModel& reference,
                                  std::string reference_type) {
-  const Frames frames = Speak(quantised);
-  const Logits ours = Listen(quantised, frames);
-  const Logits theirs = Listen(reference, frames);
+  const at::Tensor tokens = Speak(quantised);
+  const lm::LmModel::Logits ours = quantised.LogitsOf(tokens);
+  const lm::LmModel::Logits theirs = reference.LogitsOf(tokens);
   return {.positions = static_cast<int>(ours.text.size(0)),
           .reference = std::move(reference_type),
           .text_cosine = Cosine(ours.text, theirs.text),

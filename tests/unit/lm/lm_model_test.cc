@@ -36,6 +36,36 @@ std::vector<FrameTokens> RunAlone(const LmModel& model, int dialogue, int64_t fr
   return output;
 }
 
+TEST_CASE("logits of given tokens are those of the steps that gave them") {
+  at::manual_seed(14);
+  const LmConfig config = test::SmallLmConfig();
+  const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
+  constexpr int64_t kSteps = 9;
+  LmState state = model.NewState(2);
+  const at::Tensor tokens = at::empty({2, kSteps + 1, config.streams()}, at::kLong);
+  std::vector<at::Tensor> text;   // [2, text_card] a step
+  std::vector<at::Tensor> audio;  // [2, depth steps, card]
+  for (int64_t time = 0; time <= kSteps; ++time) {
+    std::vector<StepInput> inputs;
+    for (int slot = 0; slot < 2; ++slot) {
+      inputs.push_back({.slot = slot, .user = UserTokens(config, slot, time)});
+    }
+    model.Step(inputs, state, [&](std::string_view name, const at::Tensor& value) {
+      if (name == "lm.text_logits") text.push_back(value);
+      if (name == "lm.audio_logits") audio.push_back(value);
+    });
+    for (int64_t slot = 0; slot < 2; ++slot) {
+      const FrameTokens now = state.tokens[static_cast<size_t>(slot)].Input();
+      for (size_t stream = 0; stream < now.size(); ++stream) {
+        tokens[slot][time][static_cast<int64_t>(stream)] = now[stream];
+      }
+    }
+  }
+  const LmModel::Logits logits = model.LogitsOf(tokens);
+  CheckClose(logits.text, at::stack(text, 1).flatten(0, 1));
+  CheckClose(logits.audio, at::stack(audio, 1).flatten(0, 1));
+}
+
 TEST_CASE("a dialogue's tokens do not depend on its slot or its neighbours") {
   at::manual_seed(13);
   const LmConfig config = test::SmallLmConfig();
