@@ -88,7 +88,7 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
   WithDeviceErrors(device_, [&] {
     mimi_file_ = weights::SafetensorsFile::Open(files.mimi_weight);
     lm_file_ = weights::SafetensorsFile::Open(files.moshi_weight);
-    dtype_ = !options.dtype.empty()                                ? ParseDtype(options.dtype)
+    dtype_ = !options.dtype.empty()                           ? ParseDtype(options.dtype)
              : device_.is_cuda() || !options.quantize.empty() ? at::kBFloat16
                                                               : StoredType(*lm_file_);
     nn::WeightLoader mimi(
@@ -103,7 +103,7 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
 }
 
 void Engine::LoadLm(const EngineOptions& options) {
-  const auto form = PackedForm(device_, dtype_, options.quantize);
+  form_ = PackedForm(device_, dtype_, options.quantize);
   // A dialogue that is known to be short needs no ring of the whole context.
   const auto capacity = [&](int64_t steps) {
     return steps >= config_.lm.context ? 0 : static_cast<int>(steps);
@@ -115,11 +115,10 @@ void Engine::LoadLm(const EngineOptions& options) {
                            : capacity(options.max_steps),
       .offload = options.cpu_offload && device_.is_cuda()};
   std::optional<nn::PackedStore> store;
-  if (quantised) store.emplace(options.quantised_file, *form);
-  nn::WeightLoader loader(lm_file_, {.device = device_,
-                                     .dtype = dtype_,
-                                     .form = form,
-                                     .store = store ? &*store : nullptr});
+  if (quantised) store.emplace(options.quantised_file, *form_);
+  nn::WeightLoader loader(
+      lm_file_,
+      {.device = device_, .dtype = dtype_, .form = form_, .store = store ? &*store : nullptr});
   lm_ = std::make_unique<lm::LmModel>(config_.lm, loader, lm_options);
   loader.Finish();
   if (!store) return;

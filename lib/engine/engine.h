@@ -27,8 +27,8 @@ struct EngineOptions {
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N"
   std::string dtype{};         // "f32" or "bf16" of the language model; empty: bf16 on CUDA, on the
                                // CPU the type that the weights are stored in. The codec is float32.
-  // "int8" or "int4": the language model's matrices in fewer bits, on the CPU; its activations, keys
-  // and values are `dtype`, bf16 where that is empty.
+  // "int8" or "int4": the language model's matrices in fewer bits, on the CPU; its activations,
+  // keys and values are `dtype`, bf16 where that is empty.
   std::string quantize{};
   // Where quantised matrices are kept from one run to the next; its name must tell the weights and
   // the form apart from others. Empty: they are made on every run.
@@ -122,6 +122,8 @@ class Engine {
   const codec::MimiDecoder& decoder() const { return *decoder_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
+  // What the language model's matrices are packed in; nothing: they are tensors of `dtype`.
+  std::optional<kernels::WeightForm> form() const { return form_; }
   // Nothing where the weights are not quantised.
   const std::optional<QuantisationDamage>& damage() const { return damage_; }
   // What ConfigureArithmetic is to be given on a thread that will use the engine.
@@ -135,6 +137,7 @@ class Engine {
   ModelConfig config_;
   at::Device device_;
   at::ScalarType dtype_ = at::kFloat;
+  std::optional<kernels::WeightForm> form_;
   std::optional<QuantisationDamage> damage_;
   // The mapped weights, which tensors point into.
   std::shared_ptr<const weights::SafetensorsFile> lm_file_;

@@ -15,9 +15,9 @@ struct QuantisationDamage {
   int positions = 0;
   std::string reference;  // the type of the other's weights: "bf16" or "f32"
   // Means over positions (and codebooks).
-  double text_cosine = 0;      // between the logits, 1 where they point the same way
+  double text_cosine = 0;  // between the logits, 1 where they point the same way
   double audio_cosine = 0;
-  double text_agreement = 0;   // part of positions where both find the same token likeliest
+  double text_agreement = 0;  // part of positions where both find the same token likeliest
   double audio_agreement = 0;
 };
 

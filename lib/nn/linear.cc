@@ -27,10 +27,9 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
     kernels::MatMul(packed_, rows.const_data_ptr<float>(), layout, y.data_ptr<float>(),
                     packed_.outputs());
   } else if (x.scalar_type() == at::kBFloat16) {
-    kernels::MatMul(packed_,
-                    reinterpret_cast<const kernels::Bf16*>(rows.const_data_ptr<at::BFloat16>()),
-                    layout, reinterpret_cast<kernels::Bf16*>(y.data_ptr<at::BFloat16>()),
-                    packed_.outputs());
+    kernels::MatMul(
+        packed_, reinterpret_cast<const kernels::Bf16*>(rows.const_data_ptr<at::BFloat16>()),
+        layout, reinterpret_cast<kernels::Bf16*>(y.data_ptr<at::BFloat16>()), packed_.outputs());
   } else {
     base::ThrowInternal("products are computed in float32 or bfloat16");
   }

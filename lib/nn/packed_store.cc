@@ -49,8 +49,7 @@ void PackedStore::Read() {
     const auto entry = metadata.find(key);
     return entry != metadata.end() && entry->second == value;
   };
-  if (!says("format", kFormat) || !says("layout", kLayout) ||
-      !says("form", kernels::Name(form_))) {
+  if (!says("format", kFormat) || !says("layout", kLayout) || !says("form", kernels::Name(form_))) {
     return;
   }
   for (const auto& [name, view] : file->tensors()) {

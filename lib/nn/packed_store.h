@@ -18,8 +18,8 @@ namespace ppx::nn {
 
 class PackedStore {
  public:
-  // Reads the file where there is one that this version wrote, into memory of its own; anything else
-  // counts as none. An empty path: nothing is ever read or written.
+  // Reads the file where there is one that this version wrote, into memory of its own; anything
+  // else counts as none. An empty path: nothing is ever read or written.
   PackedStore(std::string path, kernels::WeightForm form);
 
   // True where the file was read: it holds all matrices of its model.

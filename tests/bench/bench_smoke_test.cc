@@ -21,8 +21,8 @@ const std::vector<std::string> kStageNames{"codec_encode",      "temporal_transf
                                            "text_logits",       "depth_transformer",
                                            "sampling_and_rest", "codec_decode"};
 
-RunResult Bench(const Arguments& arguments) {
-  return RunProgram(Arguments{PPX_BENCH} + arguments, CleanEnvironment({}));
+RunResult Bench(const Arguments& arguments, RunOptions options = {}) {
+  return RunProgram(Arguments{PPX_BENCH} + arguments, CleanEnvironment(std::move(options)));
 }
 
 // A run that takes no time.
@@ -85,7 +85,7 @@ TEST_CASE("results have their shape, and count what the checkpoint holds") {
   REQUIRE(run.exit_code == 0);
   const json result = ReadJson(folder / "bench.json");
 
-  CHECK(result.at("bench_version") == 1);
+  CHECK(result.at("bench_version") == 2);
   for (const char* name : {"program", "version", "commit", "date"}) {
     CHECK(result.at(name).is_string());
   }
@@ -111,6 +111,10 @@ TEST_CASE("results have their shape, and count what the checkpoint holds") {
   REQUIRE(linear.at("rows").size() == 2);
   CHECK(linear.at("rows")[1].at("rows") == 2);
   CheckPositive(linear.at("rows")[1].at("gb_per_s"));
+  CheckPositive(linear.at("rows")[1].at("libtorch_ms"));
+  CHECK(linear.at("weights") == "bf16");
+  CHECK_FALSE(result.contains("quantisation"));
+  CheckPositive(result.at("prefill").at("times_faster_than_steps"));
   CheckPositive(result.at("load_s"));
   CheckPositive(result.at("prefill").at("ms"));
   CheckPositive(result.at("prefill").at("ratio_to_floor"));
@@ -212,6 +216,32 @@ TEST_CASE("results have their shape, and count what the checkpoint holds") {
   const std::string page = ReadBytes(folder / "bench.md");
   CHECK(page == run.out);
   for (const std::string& stage : kStageNames) CHECK(page.find(stage) != std::string::npos);
+}
+
+TEST_CASE("quantised weights: what they cost, and floors of their size") {
+  const Folder folder;
+  const Arguments small = Small(folder);
+  const RunResult plain = Bench(small + Arguments{"--dtype", "bf16"});
+  REQUIRE(plain.exit_code == 0);
+  const json wide = ReadJson(folder / "bench.json");
+  RunOptions options;
+  options.environment = {{"PPX_CACHE", folder / "cache"}};
+  const RunResult run = Bench(small + Arguments{"--quantize", "int4"}, options);
+  INFO(Told(run));
+  REQUIRE(run.exit_code == 0);
+  const json result = ReadJson(folder / "bench.json");
+  CHECK(result.at("model").at("weights") == "int4");
+  CHECK(result.at("model").at("dtype") == "bf16");
+  CheckPositive(result.at("quantisation").at("text_logit_cosine"));
+  CheckPositive(result.at("quantisation").at("positions"));
+  const auto bytes = [](const json& bench) {
+    return bench.at("runs")[0]
+        .at("stages")
+        .at("depth_transformer")
+        .at("weight_bytes")
+        .get<double>();
+  };
+  CHECK(bytes(result) == doctest::Approx(bytes(wide) * 4.5 / 16));
 }
 
 TEST_CASE("a ring that is already full, and hardly filled ones") {

@@ -95,8 +95,8 @@ double DepthWeights(const lm::LmConfig& config) {
          (dim * config.dim + config.depformer_num_layers * layer + dim * config.card);
 }
 
-Work MatrixWork(double weights, int rows, double element_bytes) {
-  return {.weight_bytes = weights * element_bytes, .flops = 2 * weights * rows};
+Work MatrixWork(double weights, int rows, const ElementBytes& bytes) {
+  return {.weight_bytes = weights * bytes.weight, .flops = 2 * weights * rows};
 }
 
 }  // namespace
@@ -122,7 +122,7 @@ const char* StageName(Stage stage) {
 bool IsCodec(Stage stage) { return stage == Stage::kEncode || stage == Stage::kDecode; }
 
 Work StageWork(Stage stage, const engine::ModelConfig& config, int rows, const Positions& positions,
-               double element_bytes) {
+               const ElementBytes& bytes) {
   const lm::LmConfig& lm = config.lm;
   switch (stage) {
     case Stage::kEncode:
@@ -132,31 +132,31 @@ Work StageWork(Stage stage, const engine::ModelConfig& config, int rows, const P
       return CodecWork(config.mimi, DecoderLayers(config.mimi, lm.codebooks()), rows,
                        positions.codec);
     case Stage::kTemporal: {
-      Work work = MatrixWork(TemporalWeights(lm), rows, element_bytes);
+      Work work = MatrixWork(TemporalWeights(lm), rows, bytes);
       const double seen = 2.0 * lm.dim * lm.num_layers * positions.lm * rows;
       const double looked_up = static_cast<double>(lm.streams()) * lm.dim * rows;
-      work.weight_bytes += looked_up * element_bytes;
-      work.state_bytes = seen * element_bytes;
+      work.weight_bytes += looked_up * bytes.state;
+      work.state_bytes = seen * bytes.state;
       work.flops += 2 * seen;
       return work;
     }
     case Stage::kTextLogits:
-      return MatrixWork(static_cast<double>(lm.text_card) * lm.dim, rows, element_bytes);
+      return MatrixWork(static_cast<double>(lm.text_card) * lm.dim, rows, bytes);
     case Stage::kDepth:
-      return MatrixWork(DepthWeights(lm), rows, element_bytes);
+      return MatrixWork(DepthWeights(lm), rows, bytes);
     case Stage::kSampling:
       return {};
   }
   base::ThrowInternal("a stage without work");
 }
 
-Work PrefillWork(const lm::LmConfig& config, int64_t steps, double element_bytes) {
+Work PrefillWork(const lm::LmConfig& config, int64_t steps, const ElementBytes& bytes) {
   const auto count = static_cast<double>(steps);
   const double weights = TemporalWeights(config);
   // Position t looks at t + 1 positions.
   const double products = 2.0 * config.dim * config.num_layers * count * (count + 1) / 2;
-  return {.weight_bytes = weights * element_bytes,
-          .state_bytes = 2.0 * config.dim * config.num_layers * count * element_bytes,
+  return {.weight_bytes = weights * bytes.weight,
+          .state_bytes = 2.0 * config.dim * config.num_layers * count * bytes.state,
           .flops = 2 * (weights * count + products)};
 }
 

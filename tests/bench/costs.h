@@ -40,11 +40,17 @@ struct Positions {
   double codec = 0;  // steps of the codec's transformers
 };
 
-// One step of `rows` rows; `element_bytes` is the size of the language model's numbers.
+// Sizes of the language model's numbers.
+struct ElementBytes {
+  double weight = 0;  // of its matrices
+  double state = 0;   // of keys, values and embeddings
+};
+
+// One step of `rows` rows.
 Work StageWork(Stage stage, const engine::ModelConfig& config, int rows, const Positions& positions,
-               double element_bytes);
+               const ElementBytes& bytes);
 
 // `steps` steps of one slot at once, from an empty ring, without the depth transformer.
-Work PrefillWork(const lm::LmConfig& config, int64_t steps, double element_bytes);
+Work PrefillWork(const lm::LmConfig& config, int64_t steps, const ElementBytes& bytes);
 
 }  // namespace ppx::bench

@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "engine/device.h"
+#include "nn/linear.h"
 
 namespace ppx::bench {
 namespace {
@@ -155,36 +156,56 @@ double MatrixRate(const at::Device& device, at::ScalarType dtype, int64_t size) 
   return best;
 }
 
-std::vector<LinearRate> LinearRates(const at::Device& device, at::ScalarType dtype, int64_t outputs,
+std::vector<LinearRate> LinearRates(const at::Device& device, at::ScalarType dtype,
+                                    std::optional<kernels::WeightForm> form, int64_t outputs,
                                     int64_t inputs, const std::vector<int>& rows,
                                     int64_t buffer_bytes) {
   constexpr int64_t kMostMatrices = 64;
   const auto options = at::TensorOptions().dtype(dtype).device(device);
   const auto element = static_cast<int64_t>(c10::elementSize(dtype));
-  const int64_t matrix_bytes = outputs * inputs * element;
+  int64_t matrix_bytes = outputs * inputs * element;
   const int64_t count = std::clamp<int64_t>(buffer_bytes / matrix_bytes, 2, kMostMatrices);
-  std::vector<at::Tensor> matrices;
-  for (int64_t i = 0; i < count; ++i) matrices.push_back(at::randn({outputs, inputs}, options));
+  std::vector<nn::Linear> tensors;
+  std::vector<nn::Linear> ours;
+  for (int64_t i = 0; i < count; ++i) {
+    const at::Tensor matrix = at::randn({outputs, inputs}, options);
+    tensors.emplace_back(matrix);
+    if (form) {
+      const at::Tensor wide = matrix.to(at::kFloat);
+      ours.emplace_back(kernels::PackedMatrix(
+          *form, {.data = wide.const_data_ptr(), .outputs = outputs, .inputs = inputs}));
+    }
+  }
+  if (form) {
+    matrix_bytes = static_cast<int64_t>(kernels::PackedMatrix::Bytes(*form, outputs, inputs));
+  }
   std::vector<LinearRate> rates;
   for (const int n : rows) {
     const at::Tensor x = at::randn({n, inputs}, options);
-    at::linear(x, matrices.back());
-    Synchronize(device);
-    const double begin = Now();
-    double end = begin;
-    int64_t products = 0;
-    do {
-      for (const at::Tensor& matrix : matrices) at::linear(x, matrix);
+    const auto once = [&](const std::vector<nn::Linear>& matrices) {
+      const double begin = Now();
+      for (const nn::Linear& matrix : matrices) matrix(x);
       Synchronize(device);
-      products += count;
-      end = Now();
-    } while (end - begin < kMeasureSeconds);
-    const double seconds = (end - begin) / static_cast<double>(products);
-    rates.push_back(
-        {.rows = n,
-         .seconds = seconds,
-         .bytes_per_s = static_cast<double>(matrix_bytes) / seconds,
-         .operations_per_s = 2.0 * n * static_cast<double>(outputs * inputs) / seconds});
+      return Now() - begin;
+    };
+    const std::vector<nn::Linear>& measured = form ? ours : tensors;
+    once(measured);
+    once(tensors);
+    double seconds = 0;
+    double libtorch_s = 0;
+    double products = 0;
+    const double begin = Now();
+    do {
+      seconds += once(measured);
+      libtorch_s += once(tensors);
+      products += static_cast<double>(count);
+    } while (Now() - begin < 2 * kMeasureSeconds);
+    seconds /= products;
+    rates.push_back({.rows = n,
+                     .seconds = seconds,
+                     .bytes_per_s = static_cast<double>(matrix_bytes) / seconds,
+                     .operations_per_s = 2.0 * n * static_cast<double>(outputs * inputs) / seconds,
+                     .libtorch_s = libtorch_s / products});
   }
   return rates;
 }

@@ -7,8 +7,11 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "kernels/packed_matrix.h"
 
 namespace ppx::bench {
 
@@ -41,13 +44,16 @@ double MatrixRate(const at::Device& device, at::ScalarType dtype, int64_t size);
 struct LinearRate {
   int rows = 0;
   double seconds = 0;      // of one product, the mean
-  double bytes_per_s = 0;  // of the matrix
+  double bytes_per_s = 0;  // of the matrix as it lies in memory
   double operations_per_s = 0;
+  double libtorch_s = 0;  // of LibTorch's product with the same matrix in `dtype`
 };
 
-// x [rows, inputs] times a matrix [outputs, inputs] of `dtype`; as many different matrices in turn
-// as fill `buffer_bytes`, at most 64.
-std::vector<LinearRate> LinearRates(const at::Device& device, at::ScalarType dtype, int64_t outputs,
+// x [rows, inputs] times a matrix [outputs, inputs]: packed in `form` (as the tensor where there is
+// none), and as a tensor of `dtype` through LibTorch, in turns. As many different matrices as fill
+// `buffer_bytes`, at most 64.
+std::vector<LinearRate> LinearRates(const at::Device& device, at::ScalarType dtype,
+                                    std::optional<kernels::WeightForm> form, int64_t outputs,
                                     int64_t inputs, const std::vector<int>& rows,
                                     int64_t buffer_bytes);
 

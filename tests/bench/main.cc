@@ -27,6 +27,7 @@ namespace {
 struct Options {
   std::string model = "tiny";
   std::string dtype;
+  std::string quantize;
   std::string device = "cpu";
   int threads = 0;
   std::vector<int> slots{1, 2, 4, 8};
@@ -46,6 +47,7 @@ void AddOptions(CLI::App& app, Options& options) {
   app.footer(
       "Examples:\n"
       "  ppx-bench --slots 1,2,4,8,16\n"
+      "  ppx-bench --model checkpoint --quantize int8 --slots 1,8,24\n"
       "  ppx-bench --model checkpoint --dtype bf16 --json bench.json --markdown bench.md\n\n" +
       app::ExitCodeHelp());
   app.set_version_flag("--version", app::VersionText("ppx-bench"));
@@ -56,6 +58,9 @@ void AddOptions(CLI::App& app, Options& options) {
   app.add_option("--dtype", options.dtype,
                  "f32 or bf16 for the language model (default: bf16 on CUDA, as stored on the CPU)")
       ->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--quantize", options.quantize,
+                 "int8 or int4: weights of the language model in fewer bits, on the CPU")
+      ->check(CLI::IsMember({"int8", "int4"}));
   app.add_option("--device", options.device, "cpu, cuda or cuda:N");
   app.add_option("--threads", options.threads, "CPU threads; 0: all cores, one for a small model")
       ->check(CLI::Range(0, 1024));
@@ -103,6 +108,7 @@ BenchResult Measure(const Options& options, const std::vector<std::string>& comm
   result.command = command;
   app::ModelOptions model;
   model.model = options.model;
+  model.quantize = options.quantize;
   const hub::ModelFiles files = app::FindModel(model, "");
   result.model = files.source;
   result.config = engine::ModelConfig::Read(files.config);
@@ -114,10 +120,13 @@ BenchResult Measure(const Options& options, const std::vector<std::string>& comm
   app::ProgressBar bar(0);
   base::Progress& progress = options.quiet ? static_cast<base::Progress&>(no_progress) : bar;
   progress.Begin("loading the model", 0);
+  const std::string quantised_file = app::QuantisedFile(model, files, &app::Interrupted());
   const double load_begun = Now();
   const engine::Engine engine({files.config, files.moshi_weight, files.mimi_weight}, result.config,
                               {.device = options.device,
                                .dtype = options.dtype,
+                               .quantize = options.quantize,
+                               .quantised_file = quantised_file,
                                .max_steps = std::max(StepsNeeded(plan), prompt_steps),
                                .threads = options.threads});
   result.load_s = Now() - load_begun;
@@ -129,6 +138,8 @@ BenchResult Measure(const Options& options, const std::vector<std::string>& comm
   result.device_description = engine::DeviceDescription(device);
   result.threads = at::get_num_threads();
   result.dtype = engine.dtype();
+  result.form = engine.form();
+  result.damage = engine.damage();
   result.frames = plan.frames;
   result.warm_up = plan.warm_up;
   result.context_fill = plan.fill;
@@ -141,7 +152,8 @@ BenchResult Measure(const Options& options, const std::vector<std::string>& comm
   result.matrix_rate_f32 = MatrixRate(device, at::kFloat, options.matrix_size);
   result.matrix_rate_bf16 = MatrixRate(device, at::kBFloat16, options.matrix_size);
   result.linear_shape = {int64_t{2} * result.config.lm.hidden(), result.config.lm.dim};
-  result.linear = LinearRates(device, result.dtype, result.linear_shape.first,
+  if (device.is_cpu()) result.registers = MeasureRegisterRates(result.threads);
+  result.linear = LinearRates(device, result.dtype, result.form, result.linear_shape.first,
                               result.linear_shape.second, options.slots, buffer_bytes);
   progress.End();
 

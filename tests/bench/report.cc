@@ -10,6 +10,7 @@
 
 #include "common/version.h"
 #include "engine/device.h"
+#include "kernels/isa.h"
 
 namespace ppx::bench {
 namespace {
@@ -58,12 +59,35 @@ Json FloorJson(const Work& work, double seconds, double bandwidth, double matrix
   return json;
 }
 
-double ElementBytes(const BenchResult& result) {
-  return static_cast<double>(c10::elementSize(result.dtype));
+// Of a weight of the language model, its scales included.
+double WeightBytes(const BenchResult& result) {
+  constexpr int64_t kSize = 4096;
+  if (!result.form) return static_cast<double>(c10::elementSize(result.dtype));
+  return static_cast<double>(kernels::PackedMatrix::Bytes(*result.form, kSize, kSize)) /
+         (kSize * kSize);
+}
+
+// Where the processor's own rate is not known, LibTorch's largest product stands for it.
+double CodecRate(const BenchResult& result) {
+  return result.registers.f32.value_or(result.matrix_rate_f32);
 }
 
 double LmRate(const BenchResult& result) {
-  return result.dtype == at::kBFloat16 ? result.matrix_rate_bf16 : result.matrix_rate_f32;
+  const RegisterRates& registers = result.registers;
+  if (result.form && *result.form != kernels::WeightForm::kF32 &&
+      *result.form != kernels::WeightForm::kBf16 && registers.int8) {
+    return *registers.int8;
+  }
+  return result.dtype == at::kBFloat16 ? registers.bf16.value_or(result.matrix_rate_bf16)
+                                       : CodecRate(result);
+}
+
+std::string FormName(const BenchResult& result) {
+  return result.form ? kernels::Name(*result.form) : engine::DtypeName(result.dtype);
+}
+
+Json InGigaOperations(const std::optional<double>& rate) {
+  return rate ? Json(*rate / kGiga) : Json(nullptr);
 }
 
 double FramesPerSecond(const SlotsRun& run) { return run.times.slots / Mean(run.times.whole_s); }
@@ -76,10 +100,11 @@ Json RunJson(const BenchResult& result, const SlotsRun& run, const SlotsRun& fir
   double staged_ms = 0;
   for (const Stage stage : kAllStages) {
     const Work work =
-        StageWork(stage, result.config, run.times.slots, run.times.positions, ElementBytes(result));
+        StageWork(stage, result.config, run.times.slots, run.times.positions,
+                  {WeightBytes(result), static_cast<double>(c10::elementSize(result.dtype))});
     const double seconds = Mean(run.times.stage_s[static_cast<size_t>(stage)]);
-    stages[StageName(stage)] = FloorJson(work, seconds, bandwidth,
-                                         IsCodec(stage) ? result.matrix_rate_f32 : LmRate(result));
+    stages[StageName(stage)] =
+        FloorJson(work, seconds, bandwidth, IsCodec(stage) ? CodecRate(result) : LmRate(result));
     floor_ms += stages[StageName(stage)]["floor_ms"].get<double>();
     staged_ms += seconds * 1e3;
   }
@@ -112,7 +137,7 @@ std::string InGigas(const Json& value) {
 
 Json ToJson(const BenchResult& result) {
   Json json;
-  json["bench_version"] = 1;
+  json["bench_version"] = 2;
   json["program"] = "ppx-bench";
   json["version"] = app::kVersion;
   json["commit"] = app::kCommit;
@@ -131,15 +156,18 @@ Json ToJson(const BenchResult& result) {
                      {"cpu_flags", result.machine.cpu_flags},
                      {"memory_bytes", result.machine.memory_bytes},
                      {"huge_pages", result.machine.huge_pages},
+                     {"kernels", kernels::Name(kernels::CurrentIsa())},
                      {"device", result.device},
                      {"device_description", result.device_description}};
   json["threads"] = result.threads;
   json["model"] = {{"source", result.model},
                    {"dtype", engine::DtypeName(result.dtype)},
+                   {"weights", FormName(result)},
                    {"dim", result.config.lm.dim},
                    {"layers", result.config.lm.num_layers},
                    {"depth_steps", result.config.lm.depth_steps()},
                    {"context", result.config.lm.context}};
+  if (result.damage) json["quantisation"] = engine::ToJson(*result.damage);
   json["options"] = {{"frames", result.frames},
                      {"warm_up", result.warm_up},
                      {"context_fill", result.context_fill},
@@ -153,25 +181,38 @@ Json ToJson(const BenchResult& result) {
   const auto [low, high] = std::minmax_element(bandwidths.begin(), bandwidths.end());
   Json linear;
   linear["shape"] = {result.linear_shape.first, result.linear_shape.second};
-  linear["dtype"] = engine::DtypeName(result.dtype);
+  linear["weights"] = FormName(result);
+  linear["libtorch_dtype"] = engine::DtypeName(result.dtype);
   for (const LinearRate& rate : result.linear) {
     linear["rows"].push_back({{"rows", rate.rows},
                               {"ms", rate.seconds * 1e3},
                               {"gb_per_s", rate.bytes_per_s / kGiga},
-                              {"gflop_per_s", rate.operations_per_s / kGiga}});
+                              {"gflop_per_s", rate.operations_per_s / kGiga},
+                              {"libtorch_ms", rate.libtorch_s * 1e3}});
   }
   json["rates"] = {
       {"bandwidth_gb_s", {{"min", *low}, {"median", Median(bandwidths)}, {"max", *high}}},
+      {"register_gflop_s",
+       {{"f32", InGigaOperations(result.registers.f32)},
+        {"bf16", InGigaOperations(result.registers.bf16)},
+        {"int8", InGigaOperations(result.registers.int8)}}},
       {"matrix_gflop_s",
        {{"size", result.matrix_size},
         {"f32", result.matrix_rate_f32 / kGiga},
         {"bf16", result.matrix_rate_bf16 / kGiga}}},
       {"linear", linear}};
   json["load_s"] = result.load_s;
-  json["prefill"] =
-      FloorJson(PrefillWork(result.config.lm, result.prefill_steps, ElementBytes(result)),
-                result.prefill_s, result.prefill_bandwidth, LmRate(result));
+  json["prefill"] = FloorJson(
+      PrefillWork(result.config.lm, result.prefill_steps,
+                  {WeightBytes(result), static_cast<double>(c10::elementSize(result.dtype))}),
+      result.prefill_s, result.prefill_bandwidth, LmRate(result));
   json["prefill"]["steps"] = result.prefill_steps;
+  for (const SlotsRun& run : result.runs) {
+    if (run.times.slots != 1) continue;
+    const double step_s = Mean(run.times.stage_s[static_cast<size_t>(Stage::kTemporal)]);
+    json["prefill"]["times_faster_than_steps"] =
+        step_s * static_cast<double>(result.prefill_steps) / result.prefill_s;
+  }
   json["codec_pieces"] = {{"frames", result.piece_frames},
                           {"encode_ms_per_frame", result.pieces.encode_s * 1e3},
                           {"decode_ms_per_frame", result.pieces.decode_s * 1e3}};
@@ -190,11 +231,12 @@ std::string ToMarkdown(const Json& json) {
   const Json& machine = json["machine"];
   const Json& rates = json["rates"];
   const Json& matrix = rates["matrix_gflop_s"];
+  const Json& registers = rates["register_gflop_s"];
   std::string page = fmt::format(
       "# ppx-bench {}\n\n"
       "{} {}, LibTorch {}, {} build by {}{}  \n"
       "{}, {} cores, {:.1f} GiB; {} threads; {} ({})  \n"
-      "{}, {}, {} frames after {} of warm-up, {} steps in the ring\n\n",
+      "{}, weights {}, activations {}, {} frames after {} of warm-up, {} steps in the ring\n\n",
       json["date"].get<std::string>(), json["program"].get<std::string>(),
       json["commit"].get<std::string>(), json["libtorch"]["version"].get<std::string>(),
       json["build"]["type"].get<std::string>(), json["build"]["compiler"].get<std::string>(),
@@ -202,14 +244,15 @@ std::string ToMarkdown(const Json& json) {
       machine["cpu"].get<std::string>(), machine["cores"].get<int>(),
       machine["memory_bytes"].get<double>() / (1 << 30), json["threads"].get<int>(),
       machine["device"].get<std::string>(), machine["device_description"].get<std::string>(),
-      json["model"]["source"].get<std::string>(), json["model"]["dtype"].get<std::string>(),
-      json["options"]["frames"].get<int>(), json["options"]["warm_up"].get<int>(),
-      json["options"]["context_fill"].get<int64_t>());
+      json["model"]["source"].get<std::string>(), json["model"]["weights"].get<std::string>(),
+      json["model"]["dtype"].get<std::string>(), json["options"]["frames"].get<int>(),
+      json["options"]["warm_up"].get<int>(), json["options"]["context_fill"].get<int64_t>());
   const Json& bandwidth = rates["bandwidth_gb_s"];
   page += fmt::format(
-      "Bandwidth {} GB/s ({} to {}); matrices of {}: f32 {} GFLOP/s, bf16 {} GFLOP/s. "
-      "Loading {} s, peak memory {} GB.\n\n",
+      "Bandwidth {} GB/s ({} to {}); registers: f32 {}, bf16 {}, int8 {} billion operations a "
+      "second; LibTorch's matrices of {}: f32 {}, bf16 {}. Loading {} s, peak memory {} GB.\n\n",
       OneNumber(bandwidth["median"]), OneNumber(bandwidth["min"]), OneNumber(bandwidth["max"]),
+      OneNumber(registers["f32"]), OneNumber(registers["bf16"]), OneNumber(registers["int8"]),
       matrix["size"].get<int64_t>(), OneNumber(matrix["f32"]), OneNumber(matrix["bf16"]),
       OneNumber(json["load_s"]), InGigas(json["peak_memory_bytes"]));
   const Json& prefill = json["prefill"];
@@ -220,6 +263,17 @@ std::string ToMarkdown(const Json& json) {
       prefill["steps"].get<int64_t>(), OneNumber(prefill["ms"]),
       OneNumber(prefill["ratio_to_floor"]), pieces["frames"].get<int>(),
       OneNumber(pieces["encode_ms_per_frame"]), OneNumber(pieces["decode_ms_per_frame"]));
+
+  if (json.contains("quantisation")) {
+    const Json& damage = json["quantisation"];
+    page += fmt::format(
+        "Against weights in {}, over {} positions: cosine of the logits {:.4f} (text), {:.4f} "
+        "(audio); the same likeliest token in {:.1f} % (text), {:.1f} % (audio).\n\n",
+        damage["reference"].get<std::string>(), damage["positions"].get<int>(),
+        damage["text_logit_cosine"].get<double>(), damage["audio_logit_cosine"].get<double>(),
+        100 * damage["text_token_agreement"].get<double>(),
+        100 * damage["audio_token_agreement"].get<double>());
+  }
 
   page +=
       "## Steps\n\n| slots | frames/s | against the first | real-time streams | step ms | "
@@ -250,12 +304,15 @@ std::string ToMarkdown(const Json& json) {
   const Json& linear = rates["linear"];
   page += fmt::format(
       "\n## One product, [rows, {1}] times [{0}, {1}] in {2}\n\n"
-      "| rows | ms | GB/s | GFLOP/s |\n|--:|--:|--:|--:|\n",
+      "| rows | ms | GB/s | GFLOP/s | LibTorch in {3}: ms | times ours |\n"
+      "|--:|--:|--:|--:|--:|--:|\n",
       linear["shape"][0].get<int64_t>(), linear["shape"][1].get<int64_t>(),
-      linear["dtype"].get<std::string>());
+      linear["weights"].get<std::string>(), linear["libtorch_dtype"].get<std::string>());
   for (const Json& row : linear["rows"]) {
-    page += fmt::format("| {} | {} | {} | {} |\n", row["rows"].get<int>(), OneNumber(row["ms"]),
-                        OneNumber(row["gb_per_s"]), OneNumber(row["gflop_per_s"]));
+    page += fmt::format("| {} | {} | {} | {} | {} | {:.2f} |\n", row["rows"].get<int>(),
+                        OneNumber(row["ms"]), OneNumber(row["gb_per_s"]),
+                        OneNumber(row["gflop_per_s"]), OneNumber(row["libtorch_ms"]),
+                        row["libtorch_ms"].get<double>() / row["ms"].get<double>());
   }
   return page;
 }

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bench/costs.h"
 #include "bench/machine.h"
+#include "bench/register_rate.h"
 #include "bench/stages.h"
 #include "engine/engine.h"
 
@@ -30,13 +32,17 @@ struct BenchResult {
   int threads = 0;
   std::string model;
   at::ScalarType dtype = at::kFloat;
+  // What the language model's matrices are packed in; nothing: tensors of `dtype`.
+  std::optional<kernels::WeightForm> form;
+  std::optional<engine::QuantisationDamage> damage;
   engine::ModelConfig config;
   int frames = 0;
   int warm_up = 0;
   int64_t context_fill = 0;
   int codec_fill = 0;
 
-  // The machine. Operations a second; the first is for the codec.
+  // The machine. Operations a second.
+  RegisterRates registers;
   double matrix_rate_f32 = 0;
   double matrix_rate_bf16 = 0;
   int64_t matrix_size = 0;
