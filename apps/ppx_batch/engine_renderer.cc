@@ -163,58 +163,96 @@ void EngineRenderer::Start(std::span<const int> slots, size_t index,
   running_[static_cast<size_t>(slots[0])] = std::move(running);
 }
 
-void EngineRenderer::PrepareFrame(Running& running) {
+void EngineRenderer::EncodeUsers() {
   const auto samples = static_cast<size_t>(context_.config->mimi.frame_samples());
-  for (size_t i = 0; i < running.agents.size(); ++i) {
-    Agent& agent = running.agents[i];
-    if (running.live()) {
+  std::vector<engine::FrameInput> live(running_.size());
+  for (const auto& running : running_) {
+    if (running == nullptr) continue;
+    if (!running->live()) {
+      EncodeAhead(*running);
+      continue;
+    }
+    for (size_t i = 0; i < running->agents.size(); ++i) {
+      Agent& agent = running->agents[i];
       std::vector<float> frame = agent.user->NextFrame();
-      if (running.agents.size() == 2 && running.frame > 0) {
-        const std::vector<float>& other = running.agents[1 - i].pcm;
+      if (running->agents.size() == 2 && running->frame > 0) {
+        const std::vector<float>& other = running->agents[1 - i].pcm;
         for (size_t k = 0; k < samples; ++k) frame[k] += other[other.size() - samples + k];
       }
-      agent.codes = engine_.Encode(agent.slot, frame);
-      agent.next_code = 0;
       agent.heard.insert(agent.heard.end(), frame.begin(), frame.end());
-    } else if (agent.next_code == agent.codes.size()) {
-      const std::span<const float> audio(running.inputs->audio.samples);
-      const auto from = static_cast<size_t>(running.frame) * samples;
-      const auto piece = static_cast<size_t>(kPieceFrames) * samples;
-      agent.codes = engine_.Encode(
-          agent.slot, audio.subspan(from, std::min<size_t>(piece, audio.size() - from)));
-      agent.next_code = 0;
+      live[static_cast<size_t>(agent.slot)] = {.slot = agent.slot,
+                                               .pcm = std::span(agent.heard).last(samples)};
     }
-    rows_[static_cast<size_t>(agent.slot)] = {.slot = agent.slot,
-                                              .codes = agent.codes[agent.next_code++]};
+  }
+  auto codes = engine_.EncodeFrames(live);
+  for (const auto& running : running_) {
+    if (running == nullptr) continue;
+    for (Agent& agent : running->agents) {
+      const auto slot = static_cast<size_t>(agent.slot);
+      if (running->live()) {
+        agent.codes.assign(1, std::move(codes[slot]));
+        agent.next_code = 0;
+      }
+      rows_[slot] = {.slot = agent.slot, .codes = agent.codes[agent.next_code++]};
+    }
   }
 }
 
-void EngineRenderer::DecodePending(Agent& agent) {
-  if (agent.pending.empty()) return;
+void EngineRenderer::EncodeAhead(Running& running) {
+  const auto samples = static_cast<size_t>(context_.config->mimi.frame_samples());
+  Agent& agent = running.agents.front();
+  if (agent.next_code < agent.codes.size()) return;
+  const std::span<const float> audio(running.inputs->audio.samples);
+  const auto from = static_cast<size_t>(running.frame) * samples;
+  const auto piece = static_cast<size_t>(kPieceFrames) * samples;
+  agent.codes =
+      engine_.Encode(agent.slot, audio.subspan(from, std::min<size_t>(piece, audio.size() - from)));
+  agent.next_code = 0;
+}
+
+void EngineRenderer::TakeFrames(std::span<const std::optional<lm::FrameTokens>> frames) {
+  std::vector<engine::TokensInput> live(running_.size());
+  for (const auto& running : running_) {
+    if (running == nullptr) continue;
+    ++running->frame;
+    for (Agent& agent : running->agents) {
+      const auto slot = static_cast<size_t>(agent.slot);
+      const auto& tokens = frames[slot];
+      if (!tokens) {
+        // The first frames of a dialogue without a prompt: nothing was decoded before them.
+        agent.pcm.resize(
+            agent.pcm.size() + static_cast<size_t>(context_.config->mimi.frame_samples()), 0.0F);
+        agent.text.push_back(context_.config->lm.text_padding_id);
+        continue;
+      }
+      agent.text.push_back(tokens->front());
+      if (running->live()) {
+        live[slot] = {.slot = agent.slot, .tokens = *tokens};
+      } else {
+        agent.pending.push_back(*tokens);
+      }
+    }
+    if (!running->live()) DecodePending(*running);
+  }
+  const auto pcm = engine_.DecodeFrames(live);
+  for (const auto& running : running_) {
+    if (running == nullptr || !running->live()) continue;
+    for (Agent& agent : running->agents) {
+      const std::vector<float>& spoken = pcm[static_cast<size_t>(agent.slot)];
+      agent.pcm.insert(agent.pcm.end(), spoken.begin(), spoken.end());
+    }
+    HearFrame(*running);
+  }
+}
+
+void EngineRenderer::DecodePending(Running& running) {
+  Agent& agent = running.agents.front();
+  const bool whole_piece = static_cast<int64_t>(agent.pending.size()) == kPieceFrames;
+  const bool last = running.frame == running.dialogue->frames;
+  if (agent.pending.empty() || !(whole_piece || last)) return;
   const std::vector<float> pcm = engine_.Decode(agent.slot, agent.pending);
   agent.pcm.insert(agent.pcm.end(), pcm.begin(), pcm.end());
   agent.pending.clear();
-}
-
-void EngineRenderer::TakeFrame(Running& running,
-                               std::span<const std::optional<lm::FrameTokens>> frames) {
-  ++running.frame;
-  for (Agent& agent : running.agents) {
-    const auto& tokens = frames[static_cast<size_t>(agent.slot)];
-    if (tokens) {
-      agent.pending.push_back(*tokens);
-      agent.text.push_back(tokens->front());
-    } else {
-      // The first frames of a dialogue without a prompt: nothing was decoded before them.
-      agent.pcm.resize(
-          agent.pcm.size() + static_cast<size_t>(context_.config->mimi.frame_samples()), 0.0F);
-      agent.text.push_back(context_.config->lm.text_padding_id);
-    }
-    const bool whole_piece = static_cast<int64_t>(agent.pending.size()) == kPieceFrames;
-    if (running.live() || whole_piece || running.frame == running.dialogue->frames) {
-      DecodePending(agent);
-    }
-  }
 }
 
 void EngineRenderer::HearFrame(Running& running) {
@@ -229,9 +267,7 @@ std::vector<int> EngineRenderer::Step() {
   std::fill(rows_.begin(), rows_.end(), engine::CodesInput{});
   {
     const Stopwatch stopwatch(seconds_.encode);
-    for (const auto& running : running_) {
-      if (running) PrepareFrame(*running);
-    }
+    EncodeUsers();
   }
   std::vector<std::optional<lm::FrameTokens>> frames;
   {
@@ -239,13 +275,12 @@ std::vector<int> EngineRenderer::Step() {
     frames = engine_.StepCodes(rows_);
   }
   const Stopwatch stopwatch(seconds_.decode);
+  TakeFrames(frames);
   std::vector<int> ended;
   for (size_t slot = 0; slot < running_.size(); ++slot) {
-    Running* running = running_[slot].get();
-    if (running == nullptr) continue;
-    TakeFrame(*running, frames);
-    if (running->live()) HearFrame(*running);
-    if (running->ended()) ended.push_back(static_cast<int>(slot));
+    if (running_[slot] != nullptr && running_[slot]->ended()) {
+      ended.push_back(static_cast<int>(slot));
+    }
   }
   return ended;
 }

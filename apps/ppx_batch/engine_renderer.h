@@ -62,9 +62,12 @@ class EngineRenderer final : public batch::Renderer {
   struct Running;
 
   std::shared_ptr<const engine::SystemPrompt> Prompt(const PromptSource& source);
-  void PrepareFrame(Running& running);
-  void TakeFrame(Running& running, std::span<const std::optional<lm::FrameTokens>> frames);
-  void DecodePending(Agent& agent);
+  // The next frame of every user, into rows_: those that wait for the agent all at once, recordings
+  // some frames ahead.
+  void EncodeUsers();
+  void EncodeAhead(Running& running);
+  void TakeFrames(std::span<const std::optional<lm::FrameTokens>> frames);
+  void DecodePending(Running& running);
   void HearFrame(Running& running);
 
   const RenderContext& context_;

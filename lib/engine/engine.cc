@@ -49,6 +49,20 @@ at::ScalarType StoredType(const weights::SafetensorsFile& file) {
   return view != nullptr && view->dtype == weights::DType::kF32 ? at::kFloat : at::kBFloat16;
 }
 
+// Places of the rows that are computed: on a GPU all, so that there are always as many; on the CPU,
+// where nobody's bits depend on that, those of dialogues.
+template <typename Row>
+std::vector<size_t> Computed(std::span<const Row> rows, const at::Device& device) {
+  std::vector<size_t> places;
+  bool any = false;
+  for (size_t place = 0; place < rows.size(); ++place) {
+    const bool padding = rows[place].slot == nn::kPadding;
+    any |= !padding;
+    if (!padding || !device.is_cpu()) places.push_back(place);
+  }
+  return any ? places : std::vector<size_t>{};
+}
+
 // What matrices are packed in: on the CPU alone, for LibTorch's own products come near the memory's
 // speed on a GPU only.
 std::optional<kernels::WeightForm> PackedForm(const at::Device& device, at::ScalarType dtype,
@@ -207,14 +221,11 @@ std::vector<std::vector<int32_t>> Engine::Encode(int slot, std::span<const float
 std::vector<std::optional<lm::FrameTokens>> Engine::StepCodes(std::span<const CodesInput> rows,
                                                               const nn::DebugTap& tap) {
   return WithDeviceErrors(device_, [&] {
+    const std::vector<size_t> places = Computed(rows, device_);
     std::vector<lm::StepInput> inputs;
-    std::vector<size_t> places;
-    for (size_t place = 0; place < rows.size(); ++place) {
+    for (const size_t place : places) {
       const CodesInput& row = rows[place];
-      // On the CPU nobody's bits depend on the number of rows.
-      if (row.slot == nn::kPadding && device_.is_cpu()) continue;
       inputs.push_back({.slot = row.slot, .user = {row.codes.begin(), row.codes.end()}});
-      places.push_back(place);
     }
     auto stepped = lm_->Step(inputs, *lm_state_, tap);
     std::vector<std::optional<lm::FrameTokens>> frames(rows.size());
@@ -240,57 +251,83 @@ std::vector<float> Engine::Decode(int slot, std::span<const lm::FrameTokens> fra
   });
 }
 
-std::vector<FrameOutput> Engine::Step(std::span<const FrameInput> rows, const nn::DebugTap& tap) {
+std::vector<std::vector<int32_t>> Engine::EncodeFrames(std::span<const FrameInput> rows,
+                                                       const nn::DebugTap& tap) {
   return WithDeviceErrors(device_, [&] {
-    const auto n = static_cast<int64_t>(rows.size());
+    const std::vector<size_t> places = Computed(rows, device_);
+    std::vector<std::vector<int32_t>> frames(rows.size());
+    if (places.empty()) return frames;
     const int64_t samples = config_.mimi.frame_samples();
-    const int64_t codebooks = config_.lm.codebooks();
-    at::Tensor pcm = at::zeros({n, 1, samples}, at::kFloat);
+    at::Tensor pcm = at::zeros({static_cast<int64_t>(places.size()), 1, samples}, at::kFloat);
     nn::SlotIds slots;
-    for (size_t row = 0; row < rows.size(); ++row) {
-      slots.push_back(rows[row].slot);
-      if (rows[row].slot == nn::kPadding) continue;
-      if (static_cast<int64_t>(rows[row].pcm.size()) != samples) {
-        base::ThrowInternal("a frame of another length");
+    float* to = pcm.data_ptr<float>();
+    for (const size_t place : places) {
+      const FrameInput& row = rows[place];
+      slots.push_back(row.slot);
+      if (row.slot != nn::kPadding) {
+        if (static_cast<int64_t>(row.pcm.size()) != samples) {
+          base::ThrowInternal("a frame of another length");
+        }
+        std::copy(row.pcm.begin(), row.pcm.end(), to);
       }
-      std::copy(rows[row].pcm.begin(), rows[row].pcm.end(),
-                pcm.data_ptr<float>() + static_cast<int64_t>(row) * samples);
+      to += samples;
     }
-    const at::Tensor user = encoder_->Encode(pcm.to(device_), *encoder_state_, slots, tap)
-                                .to(at::kCPU, at::kInt)
-                                .contiguous();  // [n, codebooks, 1]
-    std::vector<CodesInput> inputs;
-    for (size_t row = 0; row < rows.size(); ++row) {
-      const int32_t* codes = user.const_data_ptr<int32_t>() + static_cast<int64_t>(row) * codebooks;
-      inputs.push_back({.slot = slots[row], .codes = {codes, codes + codebooks}});
+    const at::Tensor codes = encoder_->Encode(pcm.to(device_), *encoder_state_, slots, tap)
+                                 .to(at::kCPU, at::kInt)
+                                 .contiguous();  // [n, codebooks, 1]
+    const int32_t* from = codes.const_data_ptr<int32_t>();
+    for (const size_t place : places) {
+      if (rows[place].slot != nn::kPadding) frames[place].assign(from, from + codes.size(1));
+      from += codes.size(1);
     }
-    const auto frames = StepCodes(inputs, tap);
-
-    std::vector<FrameOutput> outputs(rows.size());
-    nn::SlotIds speaking(rows.size(), nn::kPadding);
-    at::Tensor agent = at::zeros({n, codebooks, 1}, at::kLong);
-    bool any = false;
-    for (size_t row = 0; row < rows.size(); ++row) {
-      if (!frames[row]) continue;
-      any = true;
-      speaking[row] = slots[row];
-      outputs[row].tokens = frames[row];
-      for (int64_t k = 0; k < codebooks; ++k) {
-        agent.data_ptr<int64_t>()[static_cast<int64_t>(row) * codebooks + k] =
-            (*frames[row])[static_cast<size_t>(1 + k)];
-      }
-    }
-    if (!any) return outputs;
-    const at::Tensor spoken = decoder_->Decode(agent.to(device_), *decoder_state_, speaking)
-                                  .to(at::kCPU)
-                                  .contiguous();  // [n, 1, samples]
-    for (size_t row = 0; row < rows.size(); ++row) {
-      if (speaking[row] == nn::kPadding) continue;
-      const float* first = spoken.const_data_ptr<float>() + static_cast<int64_t>(row) * samples;
-      outputs[row].pcm.assign(first, first + samples);
-    }
-    return outputs;
+    return frames;
   });
+}
+
+std::vector<std::vector<float>> Engine::DecodeFrames(std::span<const TokensInput> rows) {
+  return WithDeviceErrors(device_, [&] {
+    const std::vector<size_t> places = Computed(rows, device_);
+    std::vector<std::vector<float>> frames(rows.size());
+    if (places.empty()) return frames;
+    const int64_t codebooks = config_.lm.codebooks();
+    at::Tensor codes = at::zeros({static_cast<int64_t>(places.size()), codebooks, 1}, at::kLong);
+    nn::SlotIds slots;
+    int64_t* to = codes.data_ptr<int64_t>();
+    for (const size_t place : places) {
+      const TokensInput& row = rows[place];
+      slots.push_back(row.slot);
+      if (row.slot != nn::kPadding) std::copy_n(row.tokens.begin() + 1, codebooks, to);
+      to += codebooks;
+    }
+    const at::Tensor pcm = decoder_->Decode(codes.to(device_), *decoder_state_, slots)
+                               .to(at::kCPU)
+                               .contiguous();  // [n, 1, samples]
+    const float* from = pcm.const_data_ptr<float>();
+    for (const size_t place : places) {
+      if (rows[place].slot != nn::kPadding) frames[place].assign(from, from + pcm.size(2));
+      from += pcm.size(2);
+    }
+    return frames;
+  });
+}
+
+std::vector<FrameOutput> Engine::Step(std::span<const FrameInput> rows, const nn::DebugTap& tap) {
+  const auto user = EncodeFrames(rows, tap);
+  std::vector<CodesInput> heard;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    heard.push_back({.slot = rows[row].slot, .codes = user[row]});
+  }
+  const auto frames = StepCodes(heard, tap);
+  std::vector<TokensInput> spoken(rows.size());
+  for (size_t row = 0; row < rows.size(); ++row) {
+    if (frames[row]) spoken[row] = {.slot = rows[row].slot, .tokens = *frames[row]};
+  }
+  auto pcm = DecodeFrames(spoken);
+  std::vector<FrameOutput> outputs;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    outputs.push_back({.tokens = frames[row], .pcm = std::move(pcm[row])});
+  }
+  return outputs;
 }
 
 VoicePrompt Engine::EncodeVoiceSamples(const std::string& path,

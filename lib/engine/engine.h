@@ -79,6 +79,12 @@ struct CodesInput {
   std::span<const int32_t> codes;  // [codebooks]
 };
 
+// A frame of the agent as the model's tokens.
+struct TokensInput {
+  int slot = nn::kPadding;
+  std::span<const int32_t> tokens;  // [1 + n_q]
+};
+
 struct FrameOutput {
   // Nothing in a dialogue's first steps where there was no system prompt.
   std::optional<lm::FrameTokens> tokens;  // [1 + n_q]
@@ -108,6 +114,10 @@ class Engine {
   // Any number of whole frames of the user: codes, [frames][codebooks]. What a slot gets depends on
   // how its own frames are cut into calls (in the last bits of sums), and on nothing else.
   std::vector<std::vector<int32_t>> Encode(int slot, std::span<const float> pcm);
+  // One frame of every row at once: codes [codebooks], samples [frame_samples]; empty for padding.
+  std::vector<std::vector<int32_t>> EncodeFrames(std::span<const FrameInput> rows,
+                                                 const nn::DebugTap& tap = {});
+  std::vector<std::vector<float>> DecodeFrames(std::span<const TokensInput> rows);
   // One frame of every row; as Step, between the codecs.
   std::vector<std::optional<lm::FrameTokens>> StepCodes(std::span<const CodesInput> rows,
                                                         const nn::DebugTap& tap = {});
