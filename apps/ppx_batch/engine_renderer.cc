@@ -292,7 +292,7 @@ batch::WriteOutputs EngineRenderer::Finish(int slot) {
   finished->dialogue = running->dialogue;
   finished->frames = running->frame;
   finished->prompt_steps = running->prompt_steps;
-  finished->slots = slots();
+  if (engine_.device().is_cuda()) finished->slots = slots();
   finished->device = engine_.device().is_cuda() ? "cuda" : "cpu";
   finished->dtype = engine::DtypeName(engine_.dtype());
   finished->damage = engine_.damage();

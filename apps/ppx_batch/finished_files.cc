@@ -110,7 +110,7 @@ batch::DialogueOutcome WriteFinished(const FinishedBatchDialogue& finished,
   record["device"] = finished.device;
   record["dtype"] = finished.dtype;
   if (finished.damage) record["quantisation"] = engine::ToJson(*finished.damage);
-  record["batch_slots"] = finished.slots;
+  if (finished.slots > 0) record["batch_slots"] = finished.slots;
   record["prompt_frames"] = finished.prompt_steps;
   record["dialogue_frames"] = finished.frames;
   record["context_frames"] = config.lm.context;

@@ -25,7 +25,7 @@ struct FinishedBatchDialogue {
   uint64_t seed = 0;
   int64_t frames = 0;
   int64_t prompt_steps = 0;
-  int slots = 0;
+  int slots = 0;  // of the engine, where bytes depend on it
   std::string device;
   std::string dtype;
   std::optional<engine::QuantisationDamage> damage;

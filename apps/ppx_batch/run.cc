@@ -43,7 +43,7 @@ using Clock = std::chrono::steady_clock;
 // keys and values.
 constexpr int kPromptsKept = 8;
 // More slots than this bring little on the device and make everyone wait longer.
-constexpr int64_t kMostSlotsCpu = 16;
+constexpr int64_t kMostSlotsCpu = 32;
 constexpr int64_t kMostSlotsGpu = 256;
 // Of the free memory, for slots; the rest is for what a step computes on the way.
 constexpr double kShareForSlots = 0.8;
@@ -110,11 +110,12 @@ int64_t GivenSlots(const std::string& text) {
   return value;
 }
 
-// How many slots each device gets. The same for all shards of a plan on equal machines, and for
-// a run that continues another: it is part of what determines the bytes.
+// How many slots each device gets. On a GPU it is part of what determines the bytes: the same for
+// all shards of a plan on equal machines, and for a run that continues another.
 int64_t ChooseSlots(const RawOptions& raw, const batch::Plan& plan, const batch::Ledger& ledger,
                     const engine::Engine& engine, int64_t free_bytes, size_t devices) {
-  const std::optional<int> before = ledger.last_capacity();
+  const std::optional<int> before =
+      engine.device().is_cuda() ? ledger.last_capacity() : std::nullopt;
   if (const int64_t given = GivenSlots(raw.batch); given > 0) {
     if (before && *before != given) {
       Warn(fmt::format(

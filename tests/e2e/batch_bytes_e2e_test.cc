@@ -57,20 +57,27 @@ TEST_CASE("batch bytes: alone, together, shuffled, on two engines") {
 }
 
 TEST_CASE("batch bytes: one dialogue of a batch again with ppx-offline") {
-  const Folder folder;
-  const std::string manifest = WriteJobs(folder, 2);
-  REQUIRE(
-      Batch({"--manifest", manifest, "--output-dir", folder / "out", "--batch", "1"}).exit_code ==
-      0);
-  const RunResult offline =
-      RunProgram({PPX_OFFLINE, "--config", folder / "out/set/1/run.json", "--output-wav",
-                  folder / "again.wav", "--output-words", folder / "again.json"},
-                 CleanEnvironment({}));
-  INFO(Told(offline));
-  REQUIRE(offline.exit_code == 0);
-  CHECK(ReadBytes(folder / "again.json") == ReadBytes(folder / "out/set/1/output.json"));
-  CHECK(ReadSamples(folder / "again.wav").size() ==
-        ReadSamples(folder / "out/set/1/output.wav").size());
+  for (const Arguments& mode : {Arguments{"--dtype", "f32"}, Arguments{"--dtype", "bf16"},
+                                Arguments{"--quantize", "int8"}}) {
+    CAPTURE(mode.back());
+    const Folder folder;
+    const std::string manifest = WriteJobs(folder, 4);
+    RunOptions options;
+    options.environment = {{"PPX_CACHE", folder / "cache"}};
+    const RunResult batch = Batch(
+        Arguments{"--manifest", manifest, "--output-dir", folder / "out", "--batch", "3"} + mode,
+        options);
+    INFO(Told(batch));
+    REQUIRE(batch.exit_code == 0);
+    const RunResult offline =
+        RunProgram({PPX_OFFLINE, "--config", folder / "out/set/1/run.json", "--output-wav",
+                    folder / "again.wav", "--output-words", folder / "again.json"},
+                   CleanEnvironment(options));
+    INFO(Told(offline));
+    REQUIRE(offline.exit_code == 0);
+    CHECK((ReadBytes(folder / "again.wav") == ReadBytes(folder / "out/set/1/output.wav")));
+    CHECK(ReadBytes(folder / "again.json") == ReadBytes(folder / "out/set/1/output.json"));
+  }
 }
 
 // Every kill is a SIGKILL at a random moment; a run that gets through before it ends a round.

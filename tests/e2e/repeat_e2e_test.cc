@@ -1,4 +1,6 @@
 // The same run gives the same bytes.
+#include <filesystem>
+
 #include "e2e/offline.h"
 #include "support/doctest.h"
 
@@ -85,6 +87,38 @@ TEST_CASE("a seed that was drawn is in the record") {
   CheckSameFiles(first, second);
   MustRun(Tiny(inputs / "in.wav") + Arguments{"--seed", "-1"} + AllOutputs(drawn));
   CHECK(ReadBytes(first / "o.wav") != ReadBytes(drawn / "o.wav"));
+}
+
+TEST_CASE("quantised weights are made once, and the record says what they cost") {
+  for (const char* form : {"int8", "int4"}) {
+    CAPTURE(form);
+    const Folder inputs, first, again, plain;
+    WriteRecording(inputs / "in.wav", Noise(20000));
+    const auto run = [&](const Folder& outputs, const Arguments& more) {
+      RunOptions options;
+      options.environment = {{"PPX_CACHE", inputs / "cache"}};
+      const RunResult result = Offline(
+          Tiny(inputs / "in.wav") + AllOutputs(outputs) + more + Arguments{"--quiet"}, options);
+      INFO(Told(result));
+      REQUIRE(result.exit_code == 0);
+      return ReadJson(outputs / "run.json");
+    };
+    const auto record = run(first, {"--quantize", form});
+    CHECK(record.at("options").at("quantize") == form);
+    const auto& damage = record.at("quantisation");
+    CHECK(damage.at("text_logit_cosine") > 0.9);
+    CHECK(damage.at("audio_logit_cosine") < 1);
+    size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(inputs / "cache/quantised")) {
+      ++files;
+      CHECK(entry.path().filename().string().find(form) != std::string::npos);
+    }
+    CHECK(files == 1);
+    CHECK(run(again, {"--quantize", form}).at("quantisation") == damage);
+    CheckSameFiles(first, again);
+    CHECK_FALSE(run(plain, {}).contains("quantisation"));
+    CHECK(ReadBytes(first / "o.wav") != ReadBytes(plain / "o.wav"));
+  }
 }
 
 TEST_CASE("a run configuration in YAML, below the command line") {
