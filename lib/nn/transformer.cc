@@ -11,20 +11,8 @@ namespace ppx::nn {
 namespace {
 
 constexpr double kLayerNormEps = 1e-5;
-constexpr double kRmsNormEps = 1e-8;
 
 }  // namespace
-
-at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& alpha) {
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add_(kRmsNormEps).rsqrt_();
-  return (wide * (alpha * inverse)).to(x.scalar_type());
-}
-
-at::Tensor SiluGate(const at::Tensor& x) {
-  const int64_t half = x.size(-1) / 2;
-  return at::silu(x.narrow(-1, 0, half)).mul_(x.narrow(-1, half, half));
-}
 
 Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
                          WeightLoader& loader, StateLayout& layout, bool offload)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nn/linear.h"
+#include "nn/pointwise.h"
 #include "nn/ring_attention.h"
 #include "nn/slot_state.h"
 #include "nn/weight_loader.h"
@@ -31,12 +32,6 @@ struct TransformerSpec {
   MlpKind mlp = MlpKind::kGelu;
   bool layer_scale = false;
 };
-
-// y = x * alpha * rsqrt(mean(x^2) + 1e-8) in float32, cast back to x's type (Zhang and Sennrich,
-// arXiv 1910.07467). x: [..., dim], alpha: [dim] f32.
-at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& alpha);
-// silu(a) * b of x = [a, b] along the last dimension.
-at::Tensor SiluGate(const at::Tensor& x);
 
 // The larger weights of a layer, as they lie in memory during the step.
 struct LayerMatrices {
