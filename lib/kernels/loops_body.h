@@ -11,6 +11,14 @@ namespace {
 constexpr int64_t Least(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t Most(int64_t a, int64_t b) { return a > b ? a : b; }
 
+// Touches the lines of [from, from + bytes) in order. Processors fetch ahead of reads in order, and
+// lose track of reads that jump between rows.
+inline void Touch(const void* from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) {
+    __builtin_prefetch(static_cast<const char*>(from) + i);
+  }
+}
+
 // What a dot product takes at once of two rows.
 template <typename T>
 struct Chunk {
@@ -48,6 +56,7 @@ void Score(const T* const* queries, const T* keys, int64_t count, int64_t dim,
   constexpr int kKeys = 4;
   for (int64_t at = 0; at < count; at += kKeys) {
     const int64_t here = Least(kKeys, count - at);
+    if (n == 1) Touch(keys + at * dim, here * dim * static_cast<int64_t>(sizeof(T)));
     const T* key[kKeys];
     for (int64_t k = 0; k < kKeys; ++k) key[k] = keys + (at + Least(k, here - 1)) * dim;
     Vec sums[n][kKeys] = {};
@@ -303,8 +312,7 @@ void RmsNorm(const T* x, const float* alpha, int64_t dim, float epsilon, T* y) {
     squares[0] = Fma(v, v, squares[0]);
   }
   const float sum = Sum((squares[0] + squares[1]) + (squares[2] + squares[3]));
-  const Vec inverse =
-      Broadcast(1.0F / __builtin_sqrtf(sum / static_cast<float>(dim) + epsilon));
+  const Vec inverse = Broadcast(1.0F / __builtin_sqrtf(sum / static_cast<float>(dim) + epsilon));
   for (i = 0; i + kLanes <= dim; i += kLanes) {
     Store(Load(x + i) * (Load(alpha + i) * inverse), y + i);
   }
@@ -349,10 +357,10 @@ void FillRopeAngles(float position, const float* frequencies, int64_t pairs, flo
                        r2 * (1.0 / 120 +
                              r2 * (-1.0 / 5040 + r2 * (1.0 / 362880 + r2 * (-1.0 / 39916800))))));
     const double c =
-        1 + r2 * (-0.5 + r2 * (1.0 / 24 +
-                               r2 * (-1.0 / 720 +
-                                     r2 * (1.0 / 40320 +
-                                           r2 * (-1.0 / 3628800 + r2 * (1.0 / 479001600))))));
+        1 +
+        r2 * (-0.5 + r2 * (1.0 / 24 +
+                           r2 * (-1.0 / 720 + r2 * (1.0 / 40320 + r2 * (-1.0 / 3628800 +
+                                                                        r2 * (1.0 / 479001600))))));
     const auto quarter = static_cast<int32_t>(n);
     const double x = quarter % 2 == 0 ? c : s;
     const double z = quarter % 2 == 0 ? s : c;
@@ -365,10 +373,9 @@ void FillRopeAngles(float position, const float* frequencies, int64_t pairs, flo
   }
 }
 
-constexpr LoopSet kLoops{
-    {Attend<float>, Rotate<float>, RmsNorm<float>, SiluGate<float>},
-    {Attend<Bf16>, Rotate<Bf16>, RmsNorm<Bf16>, SiluGate<Bf16>},
-    FillRopeAngles};
+constexpr LoopSet kLoops{{Attend<float>, Rotate<float>, RmsNorm<float>, SiluGate<float>},
+                         {Attend<Bf16>, Rotate<Bf16>, RmsNorm<Bf16>, SiluGate<Bf16>},
+                         FillRopeAngles};
 
 }  // namespace
 }  // namespace ppx::kernels

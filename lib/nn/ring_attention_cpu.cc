@@ -80,7 +80,8 @@ struct Call {
     const int64_t longest = std::min<int64_t>(offset + steps, capacity);
     // Steps up to the ring's end overwrite nothing and are attended to together; from then on each
     // block overwrites what only earlier ones see.
-    const int64_t together = std::max<int64_t>(spec.block, (capacity - offset) / spec.block * spec.block);
+    const int64_t together =
+        std::max<int64_t>(spec.block, (capacity - offset) / spec.block * spec.block);
     const int64_t most = std::min(steps, together);
     T* ring_keys = keys + (slot * heads + head) * capacity * dim;
     T* ring_values = values + (slot * heads + head) * capacity * dim;
@@ -102,7 +103,8 @@ struct Call {
         std::copy(packed_at(t, 2), packed_at(t, 2) + dim, ring_values + cell * dim);
         T* query = rotated.get() + (t - begin) * dim;
         rope.Rotate(packed_at(t, 0), row, t, query);
-        const int64_t block_end = std::min<int64_t>(t / spec.block * spec.block + spec.block, steps);
+        const int64_t block_end =
+            std::min<int64_t>(t / spec.block * spec.block + spec.block, steps);
         queries.push_back({.query = query,
                            .first = Lowest(offset, t, block_end),
                            .last = offset + t + 1,

@@ -1,6 +1,7 @@
 #include "lm/sampler.h"
 
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include <ATen/core/PhiloxRNGEngine.h>
@@ -87,6 +88,90 @@ TEST_CASE("rows have their own settings and do not see each other") {
     CHECK(together[row].item<int64_t>() ==
           SampleTokens(logits.narrow(0, row, 1), {temperature[r]}, {top_k[r]}, {uniforms[r]})
               .item<int64_t>());
+  }
+}
+
+// Draws from every row with each of the settings and many uniforms, by both.
+void CheckEqualsPlain(const at::Tensor& logits) {
+  const int64_t card = logits.size(1);
+  const RandomStream random{.seed = 5, .dialogue = 1};
+  int64_t draw = 0;
+  for (const double temperature : {0.7, 1.0, 3.0, 0.01, 1e-6, 1e-300, 0.0}) {
+    for (const int top_k : {1, 2, 25, 250, static_cast<int>(card) - 1, static_cast<int>(card),
+                            static_cast<int>(card) + 1, 0}) {
+      if (top_k < 0) continue;
+      for (int edge = 0; edge < 5; ++edge) {
+        std::vector<double> temperatures;
+        std::vector<int> kept;
+        std::vector<float> uniforms;
+        for (int64_t row = 0; row < logits.size(0); ++row) {
+          temperatures.push_back(temperature);
+          kept.push_back(top_k);
+          uniforms.push_back(edge == 0   ? 0.0F
+                             : edge == 1 ? 0.99999994F
+                                         : random.Uniform(draw++, 0));
+        }
+        CAPTURE(card);
+        CAPTURE(temperature);
+        CAPTURE(top_k);
+        const at::Tensor fast = SampleTokens(logits, temperatures, kept, uniforms);
+        CHECK((fast.scalar_type() == at::kLong));
+        CHECK(at::equal(fast, SampleTokensPlain(logits, temperatures, kept, uniforms)));
+      }
+    }
+  }
+}
+
+TEST_CASE("one pass over the logits draws what the plain path draws") {
+  at::manual_seed(11);
+  for (const int64_t card : {1, 2, 7, 300, 2048}) {
+    const at::Tensor logits = at::randn({4, card}) * 4;
+    CheckEqualsPlain(logits);
+    CheckEqualsPlain(logits.to(at::kBFloat16));  // many equals
+    CheckEqualsPlain(logits.round());            // more of them, zeros of both signs
+    CheckEqualsPlain(at::zeros({2, card}));
+    // Rising and falling: every token displaces another, or none does.
+    const at::Tensor rising = at::arange(card, at::kFloat).view({1, card}) * 0.01;
+    CheckEqualsPlain(at::cat({rising, rising.flip(1)}));
+  }
+  CheckEqualsPlain(at::randn({2, 32000}));
+  // Rows that do not lie one after another.
+  CheckEqualsPlain(at::randn({3, 5, 40}).select(1, 2));
+}
+
+TEST_CASE("tokens that cannot be, or have no number, are drawn as by the plain path") {
+  at::manual_seed(12);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  at::Tensor logits = at::randn({6, 60});
+  logits[0].narrow(0, 5, 50).fill_(-kInfinity);
+  logits[1].fill_(-kInfinity);
+  logits[2][7] = kInfinity;
+  logits[3][9] = std::numeric_limits<float>::quiet_NaN();
+  logits[3][4] = -std::numeric_limits<float>::quiet_NaN();
+  logits[4].fill_(std::numeric_limits<float>::quiet_NaN());
+  logits[5] *= 1e38;
+  CheckEqualsPlain(logits);
+  // Only what is possible is drawn.
+  for (int i = 0; i < 50; ++i) {
+    const auto token =
+        SampleTokens(logits.narrow(0, 0, 1), {1.0}, {0}, {RandomStream{.seed = 2}.Uniform(i, 0)})
+            .item<int64_t>();
+    CHECK((token < 5 || token >= 55));
+  }
+}
+
+TEST_CASE("of equally likely tokens the lower ones are kept, and drawn in their order") {
+  const at::Tensor logits = at::tensor({1.F, 3.F, 1.F, 3.F, 1.F, -0.F, 0.F}).view({1, 7});
+  const auto draw = [&](int top_k, float uniform) {
+    return SampleTokens(logits, {1e9}, {top_k}, {uniform}).item<int64_t>();
+  };
+  // So hot that all of them are equally likely.
+  const std::vector<int64_t> order{1, 3, 0, 2, 4, 5, 6};
+  for (int kept = 1; kept <= 7; ++kept) {
+    for (int place = 0; place < kept; ++place) {
+      CHECK(draw(kept, (static_cast<float>(place) + 0.5F) / static_cast<float>(kept)) ==
+            order[static_cast<size_t>(place)]);
+    }
   }
 }
 

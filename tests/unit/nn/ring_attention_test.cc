@@ -1,7 +1,11 @@
 #include "nn/ring_attention.h"
 
-#include <cmath>
+#include <ATen/Parallel.h>
 
+#include <cmath>
+#include <limits>
+
+#include "support/each_isa.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
@@ -66,7 +70,7 @@ at::Tensor Definition(const RingAttentionSpec& spec, const at::Tensor& all_qkv) 
   return result;
 }
 
-TEST_CASE("every kernel gives the definition, over windows, blocks, rules and pieces") {
+void CheckDefinition() {
   at::manual_seed(1);
   for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
     for (const int block : {1, 2}) {
@@ -106,6 +110,10 @@ TEST_CASE("every kernel gives the definition, over windows, blocks, rules and pi
       }
     }
   }
+}
+
+TEST_CASE("every kernel gives the definition, over windows, blocks, rules and pieces") {
+  test::ForEachIsa(CheckDefinition);
 }
 
 TEST_CASE(
@@ -166,6 +174,121 @@ TEST_CASE("what a row gets does not depend on the rows beside it, to the bit") {
                                           {step / 2, step, 0}, frequencies);
     CheckEqual(a[0], b[1]);
   }
+}
+
+// One dialogue of `steps` steps, brought in calls of `pieces` steps.
+at::Tensor Run(const RingAttentionSpec& spec, const at::Tensor& qkv,
+               const std::vector<int64_t>& pieces, const at::Tensor& frequencies) {
+  Rings rings(spec, 1, qkv.scalar_type());
+  std::vector<at::Tensor> out;
+  int64_t begin = 0;
+  for (const int64_t piece : pieces) {
+    out.push_back(RingAttentionCpu(spec, qkv.narrow(1, begin, piece), rings.keys, rings.values, {0},
+                                   {begin}, frequencies));
+    begin += piece;
+  }
+  REQUIRE(begin == qkv.size(1));
+  return at::cat(out, 1);
+}
+
+TEST_CASE(
+    "a step gets the same bits whether it comes alone, in a prefill, or past the ring's end") {
+  at::manual_seed(5);
+  test::ForEachIsa([] {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
+        for (const int block : {1, 2}) {
+          for (const int dim : {128, 64, 22}) {
+            RingAttentionSpec spec{.num_heads = 2,
+                                   .head_dim = dim,
+                                   .context = 70,
+                                   .capacity = 70 + (rule == RingRule::kFull ? block - 1 : 0),
+                                   .block = block,
+                                   .rule = rule,
+                                   .rope_max_period = 10000};
+            CAPTURE(type);
+            CAPTURE(static_cast<int>(rule));
+            CAPTURE(block);
+            CAPTURE(dim);
+            const at::Tensor frequencies = RopeInverseFrequencies(dim, spec.rope_max_period);
+            const at::Tensor qkv = RandomQkv(1, 180, spec).to(type);
+            const at::Tensor stepped =
+                Run(spec, qkv, std::vector<int64_t>(static_cast<size_t>(180 / block), block),
+                    frequencies);
+            CheckEqual(Run(spec, qkv, {180}, frequencies), stepped);
+            CheckEqual(Run(spec, qkv, {38, 2, 60, 80}, frequencies), stepped);
+            // A ring as long as the dialogue never wraps: other pieces, the same order.
+            spec.context = 200;
+            spec.capacity = 180;
+            const at::Tensor whole = Run(spec, qkv, {180}, frequencies);
+            CheckEqual(Run(spec, qkv, {6, 2, 90, 82}, frequencies), whole);
+            Rings rings(spec, 1, type);
+            CheckClose(
+                whole,
+                RingAttentionPlain(spec, qkv, rings.keys, rings.values, {0}, {0}, frequencies),
+                type == at::kFloat ? 1e-5 : 1.0 / 128);
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("the number of threads changes no bit") {
+  at::manual_seed(6);
+  const RingAttentionSpec spec{
+      .num_heads = 8, .head_dim = 64, .context = 300, .capacity = 300, .rope_max_period = 10000};
+  const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
+  const at::Tensor qkv = RandomQkv(5, 250, spec);
+  const int before = at::get_num_threads();
+  std::vector<at::Tensor> results;
+  for (const int threads : {1, 3}) {
+    at::set_num_threads(threads);
+    Rings rings(spec, 5, at::kFloat);
+    results.push_back(RingAttentionCpu(spec, qkv, rings.keys, rings.values, {3, kPadding, 0, 4, 1},
+                                       {0, 0, 40, 280, 7}, frequencies));
+  }
+  at::set_num_threads(before);
+  CheckEqual(results[0], results[1]);
+  CheckEqual(results[0][1], at::zeros_like(results[0][1]));
+}
+
+TEST_CASE("far into a dialogue the rotation is that of the plain path") {
+  at::manual_seed(7);
+  const RingAttentionSpec spec{
+      .num_heads = 1, .head_dim = 12, .context = 8, .capacity = 8, .rope_max_period = 10000};
+  const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
+  test::ForEachIsa([&] {
+    for (const int64_t offset : {0, 1, 1000, 99999, 10000000}) {
+      CAPTURE(offset);
+      const at::Tensor qkv = RandomQkv(1, 4, spec);
+      Rings fast(spec, 1, at::kFloat);
+      Rings plain(spec, 1, at::kFloat);
+      RingAttentionCpu(spec, qkv, fast.keys, fast.values, {0}, {offset}, frequencies);
+      RingAttentionPlain(spec, qkv, plain.keys, plain.values, {0}, {offset}, frequencies);
+      CheckClose(fast.keys, plain.keys, 1e-6);
+    }
+  });
+}
+
+TEST_CASE("scores far apart, and what is no number") {
+  const RingAttentionSpec spec{.num_heads = 1, .head_dim = 4, .context = 50, .capacity = 40};
+  test::ForEachIsa([&] {
+    // Key p is p in all places, so that the last one takes all the weight.
+    at::Tensor qkv = at::zeros({1, 40, 3, 1, 4});
+    qkv.select(2, 0).fill_(100);
+    qkv.select(2, 1).copy_(at::arange(40).view({1, 40, 1, 1}).expand({1, 40, 1, 4}));
+    qkv.select(2, 2).copy_(qkv.select(2, 1));
+    CheckEqual(Run(spec, qkv, {40}, {})[0], qkv[0].select(1, 1).squeeze(1));
+    // And with all scores far below zero.
+    qkv.select(2, 1).mul_(-1).sub_(1000);
+    CheckEqual(Run(spec, qkv, {40}, {})[0], at::zeros({40, 4}));
+    // A broken step shows from then on, and not before.
+    qkv[0][20][1].fill_(std::numeric_limits<float>::quiet_NaN());
+    const at::Tensor broken = Run(spec, qkv, {40}, {})[0].isnan();
+    CHECK_FALSE(broken.narrow(0, 0, 20).any().item<bool>());
+    CHECK(broken.narrow(0, 20, 20).all().item<bool>());
+  });
 }
 
 TEST_CASE(
