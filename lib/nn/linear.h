@@ -1,4 +1,4 @@
-// lib/nn/linear.h: a matrix of a model's weights, and the product with it. No bias.
+// lib/nn/linear.h: a matrix of a model's weights, and the product with it.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -12,11 +12,13 @@ namespace ppx::nn {
 class Linear {
  public:
   Linear() = default;
-  explicit Linear(at::Tensor weight);  // [outputs, inputs]
-  explicit Linear(kernels::PackedMatrix packed);
+  // weight: [outputs, inputs], bias: [outputs] or undefined; beside packed weights it is f32.
+  explicit Linear(at::Tensor weight, at::Tensor bias = {});
+  explicit Linear(kernels::PackedMatrix packed, at::Tensor bias = {});
 
   // x [..., inputs] -> [..., outputs], in x's type. Packed: f32 or bf16, which the form of the
-  // weights must go with (kernels/matmul.h).
+  // weights must go with (kernels/matmul.h). Rows [n, T, inputs] that overlap, as the windows of a
+  // convolution do, are not copied.
   at::Tensor operator()(const at::Tensor& x) const;
 
   // The tensor, undefined where the matrix is packed.
@@ -26,6 +28,7 @@ class Linear {
  private:
   at::Tensor weight_;
   kernels::PackedMatrix packed_;
+  at::Tensor bias_;
 };
 
 }  // namespace ppx::nn

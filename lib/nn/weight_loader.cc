@@ -179,6 +179,15 @@ Linear WeightLoader::TakeLinearRows(const std::string& name, const std::vector<i
   return Linear(std::move(packed));
 }
 
+Linear WeightLoader::MakeLinear(const at::Tensor& weight, const at::Tensor& bias) const {
+  const at::Tensor rows = weight.contiguous();
+  if (!options_.form) return Linear(rows, bias);
+  return Linear(kernels::PackedMatrix(kernels::WeightForm::kF32, {.data = rows.const_data_ptr(),
+                                                                  .outputs = rows.size(0),
+                                                                  .inputs = rows.size(1)}),
+                bias);
+}
+
 at::Tensor WeightLoader::TakeOnHost(const std::string& name, const std::vector<int64_t>& shape) {
   const at::Tensor host = TakeRaw(name, shape).to(options_.dtype).contiguous();
   return options_.device.is_cuda() ? host.pin_memory() : host;

@@ -50,6 +50,9 @@ class WeightLoader {
   // The same of `rows` rows of a tensor of this shape, from row `first` on.
   Linear TakeLinearRows(const std::string& name, const std::vector<int64_t>& shape, int64_t first,
                         int64_t rows);
+  // One made of what `TakeFloat` gave: f32, [outputs, inputs], bias [outputs] or undefined. Packed
+  // in kF32 where the loader packs.
+  Linear MakeLinear(const at::Tensor& weight, const at::Tensor& bias = {}) const;
   // In the loader's dtype, left in CPU memory (pinned where the device is a GPU).
   at::Tensor TakeOnHost(const std::string& name, const std::vector<int64_t>& shape);
 

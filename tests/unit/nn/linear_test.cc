@@ -8,9 +8,8 @@ namespace {
 
 Linear Packed(const at::Tensor& weight, kernels::WeightForm form) {
   const at::Tensor wide = weight.to(at::kFloat).contiguous();
-  return Linear(kernels::PackedMatrix(form, {.data = wide.const_data_ptr(),
-                                             .outputs = weight.size(0),
-                                             .inputs = weight.size(1)}));
+  return Linear(kernels::PackedMatrix(
+      form, {.data = wide.const_data_ptr(), .outputs = weight.size(0), .inputs = weight.size(1)}));
 }
 
 TEST_CASE("linear: packed weights give LibTorch's product, whatever the shape of the input") {
@@ -24,8 +23,7 @@ TEST_CASE("linear: packed weights give LibTorch's product, whatever the shape of
   const at::Tensor turned = x.transpose(0, 1).contiguous().transpose(0, 1);
   CHECK(at::equal(Packed(weight, kernels::WeightForm::kF32)(turned), y));
 
-  const at::Tensor narrow =
-      Packed(weight, kernels::WeightForm::kBf16)(x.to(at::kBFloat16));
+  const at::Tensor narrow = Packed(weight, kernels::WeightForm::kBf16)(x.to(at::kBFloat16));
   CHECK((narrow.scalar_type() == at::kBFloat16));
   test::CheckClose(narrow.to(at::kFloat), expected, 0.02);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
@@ -33,6 +31,22 @@ TEST_CASE("linear: packed weights give LibTorch's product, whatever the shape of
     CHECK((bytes.scalar_type() == type));
     test::CheckClose(bytes.to(at::kFloat), expected, 0.03);
   }
+}
+
+TEST_CASE("linear: rows that overlap and a bias, as convolutions have them") {
+  at::manual_seed(4);
+  const at::Tensor weight = at::randn({37, 3 * 8});
+  const at::Tensor bias = at::randn({37});
+  const at::Tensor x = at::randn({3, 11, 8});
+  // Windows of 3 steps, every second one.
+  const at::Tensor windows = x.as_strided({3, 5, 3 * 8}, {11 * 8, 2 * 8, 1});
+  const kernels::PackedMatrix packed(
+      kernels::WeightForm::kF32,
+      {.data = weight.const_data_ptr(), .outputs = weight.size(0), .inputs = weight.size(1)});
+  const at::Tensor y = Linear(packed, bias)(windows);
+  test::CheckClose(y, Linear(weight, bias)(windows), 1e-5);
+  test::CheckClose(y, at::linear(windows.contiguous(), weight) + bias, 1e-5);
+  CHECK(at::equal(Linear(packed, bias)(windows.contiguous()), y));
 }
 
 TEST_CASE("linear: what does not fit is refused") {
