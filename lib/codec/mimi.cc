@@ -45,12 +45,13 @@ MimiEncoder::MimiEncoder(const MimiConfig& config, int levels, nn::WeightLoader&
 
 at::Tensor MimiEncoder::Encode(const at::Tensor& pcm, nn::SlotState& state,
                                const nn::SlotIds& slots, const nn::DebugTap& tap) const {
-  at::Tensor x = seanet_.Forward(pcm, state, slots);
-  if (tap) tap("mimi.encoder_out", x);
-  x = transformer_.Forward(x.transpose(1, 2).contiguous(), state, slots).transpose(1, 2);
-  if (tap) tap("mimi.encoder_transformer_out", x);
+  // [n, T, channels] throughout; mono pcm is that already.
+  at::Tensor x = seanet_.Forward(pcm.transpose(1, 2), state, slots);
+  if (tap) tap("mimi.encoder_out", x.transpose(1, 2));
+  x = transformer_.Forward(x, state, slots);
+  if (tap) tap("mimi.encoder_transformer_out", x.transpose(1, 2));
   if (downsample_) x = downsample_->Forward(x, state, slots);
-  if (tap) tap("mimi.latent", x);
+  if (tap) tap("mimi.latent", x.transpose(1, 2));
   return quantizer_.Encode(x);
 }
 
@@ -64,7 +65,7 @@ MimiDecoder::MimiDecoder(const MimiConfig& config, int levels, nn::WeightLoader&
                                        .out_channels = config.seanet.dimension,
                                        .kernel = int64_t{2} * config.steps_per_frame(),
                                        .stride = config.steps_per_frame(),
-                                       .groups = config.seanet.dimension,
+                                       .depthwise = true,
                                        .bias = false},
                           "upsample.convtr.convtr.convtr", loader, layout_)),
       transformer_(TransformerSpecOf(config), "decoder_transformer.transformer", loader, layout_),
@@ -72,10 +73,10 @@ MimiDecoder::MimiDecoder(const MimiConfig& config, int levels, nn::WeightLoader&
 
 at::Tensor MimiDecoder::Decode(const at::Tensor& codes, nn::SlotState& state,
                                const nn::SlotIds& slots) const {
-  at::Tensor x = quantizer_.Decode(codes).contiguous();
+  at::Tensor x = quantizer_.Decode(codes);  // [n, T, channels] from here on
   if (upsample_) x = upsample_->Forward(x, state, slots);
-  x = transformer_.Forward(x.transpose(1, 2).contiguous(), state, slots).transpose(1, 2);
-  return seanet_.Forward(x.contiguous(), state, slots);
+  x = transformer_.Forward(x, state, slots);
+  return seanet_.Forward(x, state, slots).transpose(1, 2);
 }
 
 }  // namespace ppx::codec

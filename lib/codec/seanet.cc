@@ -26,15 +26,15 @@ ResidualBlock::ResidualBlock(const SeanetConfig& config, int64_t channels, int i
     : inner_({.in_channels = channels,
               .out_channels = channels / config.compress,
               .kernel = config.residual_kernel_size,
-              .dilation = Dilation(config, index)},
+              .dilation = Dilation(config, index),
+              .elu = true},
              name + ".block.1.conv.conv", loader, layout),
-      outer_({.in_channels = channels / config.compress, .out_channels = channels},
+      outer_({.in_channels = channels / config.compress, .out_channels = channels, .elu = true},
              name + ".block.3.conv.conv", loader, layout) {}
 
 at::Tensor ResidualBlock::Forward(const at::Tensor& x, nn::SlotState& state,
                                   const nn::SlotIds& slots) const {
-  const at::Tensor inner = inner_.Forward(at::elu(x), state, slots);
-  return x + outer_.Forward(at::elu(inner), state, slots);
+  return outer_.Forward(inner_.Forward(x, state, slots), state, slots).add_(x);
 }
 
 SeanetEncoder::SeanetEncoder(const SeanetConfig& config, nn::WeightLoader& loader,
@@ -56,14 +56,16 @@ SeanetEncoder::SeanetEncoder(const SeanetConfig& config, nn::WeightLoader& loade
         {std::move(blocks), nn::StreamingConv({.in_channels = channels,
                                                .out_channels = 2 * channels,
                                                .kernel = int64_t{2} * *ratio,
-                                               .stride = *ratio},
+                                               .stride = *ratio,
+                                               .elu = true},
                                               ConvName("encoder", index++), loader, layout)});
     channels *= 2;
   }
   ++index;  // ELU
   last_ = std::make_unique<nn::StreamingConv>(nn::ConvSpec{.in_channels = channels,
                                                            .out_channels = config.dimension,
-                                                           .kernel = config.last_kernel_size},
+                                                           .kernel = config.last_kernel_size,
+                                                           .elu = true},
                                               ConvName("encoder", index), loader, layout);
 }
 
@@ -72,9 +74,9 @@ at::Tensor SeanetEncoder::Forward(const at::Tensor& pcm, nn::SlotState& state,
   at::Tensor x = first_->Forward(pcm, state, slots);
   for (const Stage& stage : stages_) {
     for (const ResidualBlock& block : stage.blocks) x = block.Forward(x, state, slots);
-    x = stage.down.Forward(at::elu(x), state, slots);
+    x = stage.down.Forward(x, state, slots);
   }
-  return last_->Forward(at::elu(x), state, slots);
+  return last_->Forward(x, state, slots);
 }
 
 SeanetDecoder::SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loader,
@@ -90,7 +92,8 @@ SeanetDecoder::SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loade
     nn::StreamingTransposedConv up({.in_channels = channels,
                                     .out_channels = channels / 2,
                                     .kernel = int64_t{2} * ratio,
-                                    .stride = ratio},
+                                    .stride = ratio,
+                                    .elu = true},
                                    fmt::format("decoder.model.{}.convtr.convtr", index++), loader,
                                    layout);
     channels /= 2;
@@ -104,7 +107,8 @@ SeanetDecoder::SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loade
   ++index;  // ELU
   last_ = std::make_unique<nn::StreamingConv>(nn::ConvSpec{.in_channels = channels,
                                                            .out_channels = config.channels,
-                                                           .kernel = config.last_kernel_size},
+                                                           .kernel = config.last_kernel_size,
+                                                           .elu = true},
                                               ConvName("decoder", index), loader, layout);
 }
 
@@ -112,10 +116,10 @@ at::Tensor SeanetDecoder::Forward(const at::Tensor& latent, nn::SlotState& state
                                   const nn::SlotIds& slots) const {
   at::Tensor x = first_->Forward(latent, state, slots);
   for (const Stage& stage : stages_) {
-    x = stage.up.Forward(at::elu(x), state, slots);
+    x = stage.up.Forward(x, state, slots);
     for (const ResidualBlock& block : stage.blocks) x = block.Forward(x, state, slots);
   }
-  return last_->Forward(at::elu(x), state, slots);
+  return last_->Forward(x, state, slots);
 }
 
 }  // namespace ppx::codec

@@ -1,5 +1,5 @@
 // lib/codec/seanet.h: the convolutional encoder and decoder of Mimi (SEANet; Défossez et al.,
-// arXiv 2210.13438, section 3.1), streamed.
+// arXiv 2210.13438, section 3.1), streamed and channel-last.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -30,7 +30,7 @@ class ResidualBlock {
 class SeanetEncoder {
  public:
   SeanetEncoder(const SeanetConfig& config, nn::WeightLoader& loader, nn::StateLayout& layout);
-  // [n, 1, T * hop] f32 -> [n, dimension, T]
+  // [n, T * hop, 1] f32 -> [n, T, dimension]
   at::Tensor Forward(const at::Tensor& pcm, nn::SlotState& state, const nn::SlotIds& slots) const;
 
  private:
@@ -46,7 +46,7 @@ class SeanetEncoder {
 class SeanetDecoder {
  public:
   SeanetDecoder(const SeanetConfig& config, nn::WeightLoader& loader, nn::StateLayout& layout);
-  // [n, dimension, T] -> [n, 1, T * hop] f32
+  // [n, T, dimension] f32 -> [n, T * hop, 1]
   at::Tensor Forward(const at::Tensor& latent, nn::SlotState& state,
                      const nn::SlotIds& slots) const;
 

@@ -18,17 +18,19 @@ SplitRvq::Part SplitRvq::LoadPart(const QuantizerConfig& config, int latent_dime
   const int64_t latent = latent_dimension;
   const int64_t dimension = config.dimension;
   Part part;
-  part.input_proj =
-      loader.TakeFloat(name + ".input_proj.weight", {dimension, latent, 1}).squeeze(-1);
-  part.output_proj =
-      loader.TakeFloat(name + ".output_proj.weight", {latent, dimension, 1}).squeeze(-1);
+  part.input_proj = loader.MakeLinear(
+      loader.TakeFloat(name + ".input_proj.weight", {dimension, latent, 1}).squeeze(-1));
+  part.output_proj = loader.MakeLinear(
+      loader.TakeFloat(name + ".output_proj.weight", {latent, dimension, 1}).squeeze(-1));
   for (int level = 0; level < levels; ++level) {
     const std::string codebook = fmt::format("{}.vq.layers.{}._codebook", name, level);
     const at::Tensor sum = loader.TakeFloat(codebook + ".embedding_sum", {config.bins, dimension});
     const at::Tensor usage = loader.TakeFloat(codebook + ".cluster_usage", {config.bins});
-    at::Tensor centroids = sum / usage.clamp_min(kLeastUsage).unsqueeze(1);
-    at::Tensor half_norms = centroids.square().sum(1).mul_(0.5);
-    part.codebooks.push_back({std::move(centroids), std::move(half_norms)});
+    const at::Tensor centroids = sum / usage.clamp_min(kLeastUsage).unsqueeze(1);
+    // argmin |x - c|^2 = argmax (x.c - |c|^2 / 2). Plain float32 distances differ from it by less
+    // than the rounding of either, which decides only between centroids that are equally near.
+    part.codebooks.push_back(
+        {centroids, loader.MakeLinear(centroids, centroids.square().sum(1).mul_(-0.5))});
   }
   return part;
 }
@@ -44,24 +46,17 @@ SplitRvq::SplitRvq(const QuantizerConfig& config, int latent_dimension, int leve
   rest_ = LoadPart(config, latent_dimension, levels - 1, "quantizer.rvq_rest", loader);
 }
 
-void SplitRvq::EncodePart(const Part& part, const at::Tensor& latent,
-                          std::vector<at::Tensor>& codes) {
-  at::Tensor residual = at::linear(latent.transpose(1, 2), part.input_proj);  // [n, T, dimension]
-  for (const Codebook& codebook : part.codebooks) {
-    // argmin |x - c|^2 = argmax (x.c - |c|^2 / 2). Plain float32 distances differ from it by less
-    // than the rounding of either, which decides only between centroids that are equally near.
-    const at::Tensor score =
-        at::linear(residual, codebook.centroids) - codebook.half_norms;  // [n, T, bins]
-    const at::Tensor index = score.argmax(-1);
-    residual = residual - at::embedding(codebook.centroids, index);
-    codes.push_back(index);
-  }
-}
-
 at::Tensor SplitRvq::Encode(const at::Tensor& latent) const {
   std::vector<at::Tensor> codes;
-  EncodePart(first_, latent, codes);
-  EncodePart(rest_, latent, codes);
+  for (const Part* part : {&first_, &rest_}) {
+    if (part->codebooks.empty()) continue;
+    at::Tensor residual = part->input_proj(latent);  // [n, T, dimension]
+    for (const Codebook& codebook : part->codebooks) {
+      const at::Tensor index = codebook.scores(residual).argmax(-1);  // [n, T]
+      codes.push_back(index);
+      residual.sub_(at::embedding(codebook.centroids, index));
+    }
+  }
   return at::stack(codes, 1);
 }
 
@@ -71,13 +66,12 @@ at::Tensor SplitRvq::Decode(const at::Tensor& codes) const {
     at::Tensor sum;
     for (const Codebook& codebook : part.codebooks) {
       const at::Tensor entry = at::embedding(codebook.centroids, codes.select(1, level++));
-      sum = sum.defined() ? sum + entry : entry;
+      sum = sum.defined() ? sum.add_(entry) : entry;
     }
-    return at::linear(sum, part.output_proj);  // [n, T, latent]
+    return part.output_proj(sum);  // [n, T, latent]
   };
   at::Tensor latent = decode_part(first_);
-  if (!rest_.codebooks.empty()) latent = latent + decode_part(rest_);
-  return latent.transpose(1, 2);
+  return rest_.codebooks.empty() ? latent : latent.add_(decode_part(rest_));
 }
 
 }  // namespace ppx::codec

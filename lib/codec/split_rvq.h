@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "codec/mimi_config.h"
+#include "nn/linear.h"
 #include "nn/weight_loader.h"
 
 namespace ppx::codec {
@@ -18,29 +19,27 @@ class SplitRvq {
   SplitRvq(const QuantizerConfig& config, int latent_dimension, int levels,
            nn::WeightLoader& loader);
 
-  // [n, latent, T] f32 -> [n, levels, T] int64. Nearest centroid by Euclidean distance, the first
+  // [n, T, latent] f32 -> [n, levels, T] int64. Nearest centroid by Euclidean distance, the first
   // index where two are equally near.
   at::Tensor Encode(const at::Tensor& latent) const;
-  // [n, levels, T] int64 -> [n, latent, T] f32. Codes are 0 .. bins-1.
+  // [n, levels, T] int64 -> [n, T, latent] f32. Codes are 0 .. bins-1.
   at::Tensor Decode(const at::Tensor& codes) const;
 
   int levels() const { return static_cast<int>(first_.codebooks.size() + rest_.codebooks.size()); }
 
  private:
   struct Codebook {
-    at::Tensor centroids;   // [bins, dimension] f32
-    at::Tensor half_norms;  // [bins] f32, |c|^2 / 2
+    at::Tensor centroids;  // [bins, dimension] f32
+    nn::Linear scores;     // x.c - |c|^2 / 2 of each centroid c
   };
   struct Part {
-    at::Tensor input_proj;   // [dimension, latent] f32
-    at::Tensor output_proj;  // [latent, dimension] f32
+    nn::Linear input_proj;   // [dimension, latent]
+    nn::Linear output_proj;  // [latent, dimension]
     std::vector<Codebook> codebooks;
   };
 
   static Part LoadPart(const QuantizerConfig& config, int latent_dimension, int levels,
                        const std::string& name, nn::WeightLoader& loader);
-  static void EncodePart(const Part& part, const at::Tensor& latent,
-                         std::vector<at::Tensor>& codes);
 
   Part first_;
   Part rest_;

@@ -12,9 +12,15 @@
 namespace ppx::test {
 namespace {
 
+const nn::WeightLoader::Options kPacked{.form = kernels::WeightForm::kF32};
+const nn::WeightLoader::Options kPlain{};  // as on a GPU: LibTorch's operations alone
+
 struct Codec {
+  explicit Codec(const nn::WeightLoader::Options& options = kPacked)
+      : loader(weights::SafetensorsFile::Open(TinyModel("mimi.safetensors")), options) {}
+
   engine::ModelConfig config = engine::ModelConfig::Read(TinyModel("config.json"));
-  nn::WeightLoader loader{weights::SafetensorsFile::Open(TinyModel("mimi.safetensors")), {}};
+  nn::WeightLoader loader;
   codec::MimiEncoder encoder{config.mimi, config.lm.codebooks(), loader};
   codec::MimiDecoder decoder{config.mimi, config.lm.codebooks(), loader};
 };
@@ -39,8 +45,7 @@ at::Tensor EncodeInPieces(const Codec& codec, const at::Tensor& pcm, int64_t fra
   return at::cat(codes, 2).squeeze(0);
 }
 
-TEST_CASE("the encoder gives the reference's values, frame by frame") {
-  const Codec codec;
+void CheckEncoder(const Codec& codec) {
   codec.loader.Finish();
   std::map<std::string, std::vector<at::Tensor>> seen;
   const at::Tensor codes =
@@ -54,6 +59,11 @@ TEST_CASE("the encoder gives the reference's values, frame by frame") {
   }
 }
 
+TEST_CASE("the encoder gives the reference's values, frame by frame") {
+  CheckEncoder(Codec());
+  CheckEncoder(Codec(kPlain));
+}
+
 TEST_CASE("encoding in larger pieces gives the same codes") {
   const Codec codec;
   const at::Tensor pcm = UserFrames(codec);
@@ -63,8 +73,7 @@ TEST_CASE("encoding in larger pieces gives the same codes") {
   }
 }
 
-TEST_CASE("the decoder gives the reference's samples, frame by frame and in larger pieces") {
-  const Codec codec;
+void CheckDecoder(const Codec& codec) {
   const at::Tensor codes = Golden("mimi.decode_codes").to(at::kLong).unsqueeze(0);
   for (const int64_t frames : {1, 4, 60}) {
     CAPTURE(frames);
@@ -75,6 +84,43 @@ TEST_CASE("the decoder gives the reference's samples, frame by frame and in larg
     }
     CheckClose(at::cat(pcm, 2).view({-1}), Golden("mimi.decode_pcm"));
   }
+}
+
+TEST_CASE("the decoder gives the reference's samples, frame by frame and in larger pieces") {
+  CheckDecoder(Codec());
+  CheckDecoder(Codec(kPlain));
+}
+
+// The two parts of the codec that see samples, x: [1, F * steps, channels].
+template <typename Seanet>
+void CheckSameBits(Codec& codec, const at::Tensor& x, int64_t steps) {
+  nn::StateLayout layout;
+  const Seanet seanet(codec.config.mimi.seanet, codec.loader, layout);
+  nn::SlotState alone(layout, 1, at::kCPU);
+  const at::Tensor whole = seanet.Forward(x, alone, {0});
+  for (const int64_t frames : {1, 7}) {
+    nn::SlotState state(layout, 3, at::kCPU);
+    std::vector<at::Tensor> pieces;
+    for (int64_t begin = 0; begin < x.size(1); begin += frames * steps) {
+      const at::Tensor piece = x.narrow(1, begin, std::min(frames * steps, x.size(1) - begin));
+      pieces.push_back(seanet
+                           .Forward(at::cat({at::randn_like(piece), piece, piece.neg()}), state,
+                                    {0, 2, nn::kPadding})
+                           .narrow(0, 1, 1));
+    }
+    CheckEqual(at::cat(pieces, 1), whole);
+  }
+}
+
+TEST_CASE("SEANet gives the same bits however the signal is cut, and whoever is beside it") {
+  at::manual_seed(12);
+  Codec codec;
+  const codec::MimiConfig& config = codec.config.mimi;
+  CheckSameBits<codec::SeanetEncoder>(codec, UserFrames(codec).transpose(1, 2),
+                                      config.frame_samples());
+  CheckSameBits<codec::SeanetDecoder>(
+      codec, at::randn({1, int64_t{30} * config.steps_per_frame(), config.seanet.dimension}),
+      config.steps_per_frame());
 }
 
 TEST_CASE("the voice recording is normalised and encoded as the reference does") {
