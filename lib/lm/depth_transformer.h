@@ -33,14 +33,19 @@ class DepthTransformer {
 
   int steps() const { return static_cast<int>(steps_.size()); }
 
- private:
+  // What another implementation of Run needs (lm/cuda).
   struct Step {
     nn::Linear input;      // [depformer_dim, dim]
     at::Tensor embedding;  // [card + 1, depformer_dim] of the token before; of text for step 0
     nn::Linear output;     // [card, depformer_dim]
     std::vector<nn::LayerMatrices> layers;
   };
+  const std::vector<Step>& step_weights() const { return steps_; }
+  const std::vector<at::Tensor>& norm1() const { return norm1_; }
+  const std::vector<at::Tensor>& norm2() const { return norm2_; }
+  const nn::RingAttentionSpec& attention() const { return attention_; }
 
+ private:
   nn::RingAttentionSpec attention_;
   int64_t dim_;
   at::ScalarType dtype_;

@@ -135,8 +135,6 @@ std::vector<std::optional<FrameTokens>> LmModel::Step(std::span<const StepInput>
                                                       LmState& state, const nn::DebugTap& tap,
                                                       bool compute_all) const {
   const size_t n = rows.size();
-  const int codebooks = config_.codebooks();
-  const auto streams = static_cast<int64_t>(config_.streams());
 
   // 1. Tokens in. Rows that only start up are padding from here on.
   nn::SlotIds live(n, nn::kPadding);
@@ -154,6 +152,30 @@ std::vector<std::optional<FrameTokens>> LmModel::Step(std::span<const StepInput>
   std::vector<std::optional<FrameTokens>> frames(n);
   if (!any_live) return frames;
 
+  // 2. The network.
+  at::Tensor host;
+  if (!tap && !compute_all) host = ChooseOnGraph(live, state);
+  if (!host.defined()) host = Choose(live, state, tap, compute_all);
+
+  // 3. Tokens out.
+  for (size_t row = 0; row < n; ++row) {
+    if (live[row] == nn::kPadding) continue;
+    TokenCache& cache = state.tokens[static_cast<size_t>(live[row])];
+    const int64_t* row_tokens =
+        host.const_data_ptr<int64_t>() + static_cast<int64_t>(row) * host.size(1);
+    for (int stream = 0; stream < static_cast<int>(host.size(1)); ++stream) {
+      cache.Put(stream, static_cast<int32_t>(row_tokens[stream]));
+    }
+    frames[row] = cache.Finish();
+  }
+  return frames;
+}
+
+at::Tensor LmModel::Choose(const nn::SlotIds& live, LmState& state, const nn::DebugTap& tap,
+                           bool compute_all) const {
+  const size_t n = live.size();
+  const int codebooks = config_.codebooks();
+  const auto streams = static_cast<int64_t>(config_.streams());
   at::Tensor tokens = at::zeros({static_cast<int64_t>(n), 1, streams}, at::kLong);
   bool text_needed = compute_all;
   bool audio_needed = compute_all;
@@ -178,12 +200,12 @@ std::vector<std::optional<FrameTokens>> LmModel::Step(std::span<const StepInput>
     audio_top_k[row] = sampling.topk_audio;
   }
 
-  // 2. Temporal transformer.
+  // The temporal transformer.
   at::Tensor hidden = transformer_.Forward(Embed(tokens), state.temporal, live);
   hidden = nn::RmsNorm(hidden, out_norm_).squeeze(1);  // [n, dim]
   if (tap) tap("lm.transformer_out", hidden);
 
-  // 3. Text, then the agent's codebooks one after another.
+  // Text, then the agent's codebooks one after another.
   const auto uniforms = [&](int stream) {
     std::vector<float> numbers(n, 0);
     for (size_t row = 0; row < n; ++row) {
@@ -232,19 +254,7 @@ std::vector<std::optional<FrameTokens>> LmModel::Step(std::span<const StepInput>
     if (tap) tap("lm.audio_logits", at::stack(all_logits, 1));
   }
 
-  // 4. Tokens out: one copy to the host for all rows and streams.
-  const at::Tensor host = at::stack(chosen, 1).to(at::kCPU);
-  for (size_t row = 0; row < n; ++row) {
-    if (live[row] == nn::kPadding) continue;
-    TokenCache& cache = state.tokens[static_cast<size_t>(live[row])];
-    const int64_t* row_tokens =
-        host.const_data_ptr<int64_t>() + static_cast<int64_t>(row) * host.size(1);
-    for (int stream = 0; stream < static_cast<int>(host.size(1)); ++stream) {
-      cache.Put(stream, static_cast<int32_t>(row_tokens[stream]));
-    }
-    frames[row] = cache.Finish();
-  }
-  return frames;
+  return at::stack(chosen, 1).to(at::kCPU);  // one copy for all rows and streams
 }
 
 }  // namespace ppx::lm

@@ -10,6 +10,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -24,6 +25,9 @@
 #include "nn/weight_loader.h"
 
 namespace ppx::lm {
+
+class GraphStep;
+class StepProgram;
 
 // How one slot's dialogue draws its tokens.
 struct SlotSettings {
@@ -42,6 +46,8 @@ struct LmState {
   nn::SlotState temporal;
   std::vector<TokenCache> tokens;      // one a slot
   std::vector<SlotSettings> settings;  // one a slot
+  // The step of all slots recorded for a GPU (cuda/graph_step.h), made when it is first wanted.
+  std::shared_ptr<GraphStep> graph{};
 
   void Reset(int slot);
   LmSnapshot Save(int slot) const;
@@ -100,7 +106,18 @@ class LmModel {
   };
   Logits LogitsOf(const at::Tensor& tokens) const;
 
+  // The model and the rings of `state` for a step recorded once (cuda/step_program.h): for as many
+  // rows as it has slots. Null where the sizes, the types or offloaded layers rule it out.
+  std::unique_ptr<StepProgram> MakeProgram(LmState& state) const;
+
  private:
+  // The tokens chosen for the rows of a step [n, 1 + codebooks] int64 on the host (text alone where
+  // no depth step is needed), by operations one by one.
+  at::Tensor Choose(const nn::SlotIds& live, LmState& state, const nn::DebugTap& tap,
+                    bool compute_all) const;
+  // The same by the recorded step; undefined where that cannot be used (cuda/graph_step.cc).
+  at::Tensor ChooseOnGraph(const nn::SlotIds& live, LmState& state) const;
+
   // [..., 1 + n_q] int64 in host memory -> [..., dim] on the device
   at::Tensor Embed(const at::Tensor& host_tokens) const;
 

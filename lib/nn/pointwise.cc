@@ -9,8 +9,6 @@
 namespace ppx::nn {
 namespace {
 
-constexpr float kRmsNormEps = 1e-8F;
-
 // A thread is worth its start from about so many elements on.
 constexpr int64_t kNormElements = 1 << 15;
 constexpr int64_t kGateElements = 1 << 13;

@@ -111,10 +111,14 @@ at::Tensor Transformer::Forward(const at::Tensor& x, SlotState& state, const Slo
     hidden = LayerForward(layer, offload_ ? fetch(layer) : layer.matrices, hidden, state, slots,
                           offsets);
   }
-  for (const int slot : slots) {
-    if (slot != kPadding) state.counter(offset_id_, slot) += x.size(1);
-  }
+  Advance(state, slots, x.size(1));
   return hidden;
+}
+
+void Transformer::Advance(SlotState& state, const SlotIds& slots, int64_t steps) const {
+  for (const int slot : slots) {
+    if (slot != kPadding) state.counter(offset_id_, slot) += steps;
+  }
 }
 
 }  // namespace ppx::nn

@@ -56,7 +56,7 @@ class Transformer {
 
   const TransformerSpec& spec() const { return spec_; }
 
- private:
+  // What another implementation of Forward needs (lm/cuda).
   struct Layer {
     LayerMatrices matrices;
     at::Tensor norm1_weight, norm1_bias;  // [dim] f32; no bias with RMSNorm
@@ -65,7 +65,13 @@ class Transformer {
     StateLayout::TensorId keys = 0;
     StateLayout::TensorId values = 0;
   };
+  const std::vector<Layer>& layers() const { return layers_; }
+  const RingAttentionSpec& attention() const { return attention_; }
+  const at::Tensor& inverse_frequencies() const { return inverse_frequencies_; }
+  bool offload() const { return offload_; }
+  void Advance(SlotState& state, const SlotIds& slots, int64_t steps) const;
 
+ private:
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const;
   at::Tensor LayerForward(const Layer& layer, const LayerMatrices& matrices, at::Tensor x,
                           SlotState& state, const SlotIds& slots,

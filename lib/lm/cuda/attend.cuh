@@ -1,0 +1,276 @@
+// lib/lm/cuda/attend.cuh: one step of ring attention (nn/ring_attention.h, block 1): the rotary
+// embedding, the append to the ring and the attention in one kernel.
+#pragma once
+
+#include <cfloat>
+#include <cmath>
+
+#include "lm/cuda/number.cuh"
+
+namespace ppx::lm::cuda {
+
+inline constexpr int kWidestHead = 128;
+
+// A block is one split of one head of one row: of the positions that the query sees, all but its
+// own are cut into `splits` even runs, so that few rows and heads fill a GPU too. The last split
+// also appends the step's own key and value, and sees them. Nobody reads the ring's cell that is
+// written: what it held lies outside the query's window.
+//
+// Groups of lanes take every groups()-th position, a few at a time, and keep an online softmax
+// (Milakov and Gimelshein, arXiv 1805.02867); the groups, then the splits, are merged in a fixed
+// order. So what a row gets depends on nothing but its own ring and the number of splits.
+template <class T>
+struct AttendKernel {
+  const T* qkv;              // [rows, 3, heads, dim]
+  T* keys;                   // [slots, heads, capacity, dim]
+  T* values;                 // as keys
+  const int32_t* slots;      // [rows], negative for padding; null: row r has slot r
+  const int32_t* positions;  // [rows]; null: `position` in every row
+  int position;
+  const float* frequencies;  // [dim / 2], or null
+  T* output;                 // [rows, heads, dim]; written where splits is 1
+  float* partial;            // [rows, heads, splits, dim + 2]; written where splits is above 1
+  int rows;
+  int heads;
+  int dim;  // even, at most kWidestHead
+  int capacity;
+  int context;
+  bool mask_next_slot;
+  int splits;
+
+  static constexpr int kThreads = 128;
+  static constexpr int kGroups = 8;  // at most, in a team for this kernel
+  struct Shared {
+    float query[kWidestHead];
+    float key[kWidestHead];
+    float value[kWidestHead];
+    float highest[kGroups];
+    float total[kGroups];
+    float weighted[kGroups][kWidestHead];
+  };
+
+  int64_t Blocks() const { return int64_t{rows} * heads * splits; }
+
+  template <class Team>
+  PPX_DEVICE void operator()(Team team, int64_t block, Shared& shared) const {
+    const int64_t row = block / (int64_t{heads} * splits);
+    const int head = static_cast<int>(block / splits % heads);
+    const int split = static_cast<int>(block % splits);
+    const int64_t slot = slots == nullptr ? row : slots[row];
+    const bool live = slot >= 0;
+    const bool appends = live && split == splits - 1;
+    const int at = positions == nullptr ? position : positions[row];
+    const int64_t ring = ((live ? slot : 0) * heads + head) * capacity * dim;
+    T* ring_keys = keys + ring;
+    T* ring_values = values + ring;
+
+    const int64_t head_offset = (row * 3 * heads + head) * dim;
+    const int64_t part = int64_t{heads} * dim;
+    Rotate(team, qkv + head_offset, at, shared.query);
+    Rotate(team, qkv + head_offset + part, at, shared.key);
+    for (int i = team.rank(); i < dim; i += team.size()) {
+      shared.value[i] = ToFloat(qkv[head_offset + 2 * part + i]);
+    }
+    team.Sync();
+    if (appends) {
+      const int64_t cell = int64_t{at % capacity} * dim;
+      for (int i = team.rank(); i < dim; i += team.size()) {
+        ring_keys[cell + i] = FromFloat<T>(shared.key[i]);
+        ring_values[cell + i] = FromFloat<T>(shared.value[i]);
+      }
+    }
+
+    // The split's positions: begin .. end-1, counted from the lowest that the query sees.
+    int lowest = at - context + (mask_next_slot ? 2 : 1);
+    if (lowest > at) lowest = at;
+    if (lowest < 0) lowest = 0;
+    const int64_t older = live ? at - lowest : 0;
+    const int begin = static_cast<int>(older * split / splits);
+    const int end = static_cast<int>(older * (split + 1) / splits);
+    const int lowest_cell = lowest % capacity;
+
+    Softmax<Team> softmax;
+    softmax.Begin(team, shared.query, dim);
+    for (int p = begin + team.group(); p < end; p += kTile * team.groups()) {
+      Chunk<T> tile_keys[kTile][kLaneChunks<Team>] = {};
+      Chunk<T> tile_values[kTile][kLaneChunks<Team>] = {};
+      PPX_UNROLL
+      for (int t = 0; t < kTile; ++t) {
+        const int at_p = p + t * team.groups();
+        // At most `capacity` positions are seen, so the ring wraps at most once.
+        int cell = lowest_cell + at_p;
+        if (cell >= capacity) cell -= capacity;
+        const int64_t from = int64_t{cell} * dim;
+        PPX_UNROLL
+        for (int j = 0; j < kLaneChunks<Team>; ++j) {
+          const int c = team.lane() + j * Team::kLanes;
+          if (at_p >= end || c >= Chunks(dim)) continue;
+          tile_keys[t][j] = LoadChunk(ring_keys + from, c, dim);
+          tile_values[t][j] = LoadChunk(ring_values + from, c, dim);
+        }
+      }
+      PPX_UNROLL
+      for (int t = 0; t < kTile; ++t) {
+        if (p + t * team.groups() >= end) continue;
+        softmax.Add(team, [&](int j, int i) { return ToFloat(tile_keys[t][j].at[i]); },
+                    [&](int j, int i) { return ToFloat(tile_values[t][j].at[i]); });
+      }
+    }
+    if (appends && team.group() == 0) {
+      const auto own = [&](const float* vector, int j, int i) {
+        const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
+        return element < dim ? vector[element] : 0.0F;
+      };
+      softmax.Add(team, [&](int j, int i) { return own(shared.key, j, i); },
+                  [&](int j, int i) { return own(shared.value, j, i); });
+    }
+    Merge(team, softmax, block, shared);
+  }
+
+ private:
+  static constexpr int kTile = 4;
+  template <class Team>
+  static constexpr int kLaneChunks = (kWidestHead / kChunk + Team::kLanes - 1) / Team::kLanes;
+
+  // A vector of a head, turned by its position and rounded as it is stored.
+  template <class Team>
+  PPX_DEVICE void Rotate(Team team, const T* from, int at, float* to) const {
+    for (int pair = team.rank(); pair < dim / 2; pair += team.size()) {
+      const float x0 = ToFloat(from[2 * pair]);
+      const float x1 = ToFloat(from[2 * pair + 1]);
+      float sine = 0;
+      float cosine = 1;
+      if (frequencies != nullptr) {
+        const float angle = static_cast<float>(at) * frequencies[pair];
+        sine = sinf(angle);
+        cosine = cosf(angle);
+      }
+      to[2 * pair] = Stored<T>(x0 * cosine - x1 * sine);
+      to[2 * pair + 1] = Stored<T>(x0 * sine + x1 * cosine);
+    }
+  }
+
+  // Of one group; each lane holds its chunks of the query and of the weighted values.
+  template <class Team>
+  struct Softmax {
+    float highest = -FLT_MAX;
+    float total = 0;
+    float scale = 0;
+    float query[kLaneChunks<Team>][kChunk] = {};
+    float weighted[kLaneChunks<Team>][kChunk] = {};
+
+    PPX_DEVICE void Begin(Team team, const float* whole_query, int dim) {
+      scale = 1.0F / sqrtf(static_cast<float>(dim));
+      PPX_UNROLL
+      for (int j = 0; j < kLaneChunks<Team>; ++j) {
+        PPX_UNROLL
+        for (int i = 0; i < kChunk; ++i) {
+          const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
+          if (element < dim) query[j][i] = whole_query[element];
+        }
+      }
+    }
+
+    // One more position: key(j, i) and value(j, i) are this lane's elements, zero behind the end.
+    template <class Key, class Value>
+    PPX_DEVICE void Add(Team team, Key key, Value value) {
+      float score = 0;
+      PPX_UNROLL
+      for (int j = 0; j < kLaneChunks<Team>; ++j) {
+        PPX_UNROLL
+        for (int i = 0; i < kChunk; ++i) score += query[j][i] * key(j, i);
+      }
+      score = team.LaneSum(score) * scale;
+      const float raised = score > highest ? score : highest;
+      const float keep = expf(highest - raised);
+      const float weight = expf(score - raised);
+      total = total * keep + weight;
+      PPX_UNROLL
+      for (int j = 0; j < kLaneChunks<Team>; ++j) {
+        PPX_UNROLL
+        for (int i = 0; i < kChunk; ++i) {
+          weighted[j][i] = weighted[j][i] * keep + weight * value(j, i);
+        }
+      }
+      highest = raised;
+    }
+  };
+
+  template <class Team>
+  PPX_DEVICE void Merge(Team team, const Softmax<Team>& softmax, int64_t block,
+                        Shared& shared) const {
+    if (team.lane() == 0) {
+      shared.highest[team.group()] = softmax.highest;
+      shared.total[team.group()] = softmax.total;
+    }
+    PPX_UNROLL
+    for (int j = 0; j < kLaneChunks<Team>; ++j) {
+      PPX_UNROLL
+      for (int i = 0; i < kChunk; ++i) {
+        const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
+        if (element < dim) shared.weighted[team.group()][element] = softmax.weighted[j][i];
+      }
+    }
+    team.Sync();
+    float highest = shared.highest[0];
+    for (int g = 1; g < team.groups(); ++g) highest = fmaxf(highest, shared.highest[g]);
+    float total = 0;
+    for (int g = 0; g < team.groups(); ++g) {
+      total += shared.total[g] * expf(shared.highest[g] - highest);
+    }
+    float* split_partial = splits > 1 ? partial + block * (dim + 2) : nullptr;
+    for (int i = team.rank(); i < dim; i += team.size()) {
+      float weighted = 0;
+      for (int g = 0; g < team.groups(); ++g) {
+        weighted += shared.weighted[g][i] * expf(shared.highest[g] - highest);
+      }
+      if (splits > 1) {
+        split_partial[i] = weighted;
+      } else {
+        output[block * dim + i] = FromFloat<T>(total > 0 ? weighted / total : 0.0F);
+      }
+    }
+    if (splits > 1 && team.rank() == 0) {
+      split_partial[dim] = highest;
+      split_partial[dim + 1] = total;
+    }
+  }
+};
+
+// The splits of a head merged, one block a row and head. A padding row gets zeros.
+template <class T>
+struct CombineKernel {
+  const float* partial;  // as AttendKernel's
+  T* output;             // [rows, heads, dim]
+  int rows;
+  int heads;
+  int dim;
+  int splits;
+
+  static constexpr int kThreads = 128;
+  struct Shared {};
+
+  int64_t Blocks() const { return int64_t{rows} * heads; }
+
+  template <class Team>
+  PPX_DEVICE void operator()(Team team, int64_t block, Shared& /*shared*/) const {
+    const float* first = partial + block * splits * (dim + 2);
+    float highest = -FLT_MAX;
+    for (int s = 0; s < splits; ++s) highest = fmaxf(highest, first[s * (dim + 2) + dim]);
+    float total = 0;
+    for (int s = 0; s < splits; ++s) {
+      const float* split = first + s * (dim + 2);
+      total += split[dim + 1] * expf(split[dim] - highest);
+    }
+    for (int i = team.rank(); i < dim; i += team.size()) {
+      float weighted = 0;
+      for (int s = 0; s < splits; ++s) {
+        const float* split = first + s * (dim + 2);
+        weighted += split[i] * expf(split[dim] - highest);
+      }
+      output[block * dim + i] = FromFloat<T>(total > 0 ? weighted / total : 0.0F);
+    }
+  }
+};
+
+}  // namespace ppx::lm::cuda

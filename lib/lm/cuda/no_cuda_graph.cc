@@ -1,0 +1,8 @@
+// Stands in for the CUDA graph in builds without nvcc: the plain step serves.
+#include "lm/cuda/graph_step.h"
+
+namespace ppx::lm {
+
+std::unique_ptr<StepRunner> RecordCudaGraph(StepProgram& /*program*/) { return nullptr; }
+
+}  // namespace ppx::lm
