@@ -112,8 +112,9 @@ struct AttendKernel {
       PPX_UNROLL
       for (int t = 0; t < kTile; ++t) {
         if (p + t * team.groups() >= end) continue;
-        softmax.Add(team, [&](int j, int i) { return ToFloat(tile_keys[t][j].at[i]); },
-                    [&](int j, int i) { return ToFloat(tile_values[t][j].at[i]); });
+        softmax.Add(
+            team, [&](int j, int i) { return ToFloat(tile_keys[t][j].at[i]); },
+            [&](int j, int i) { return ToFloat(tile_values[t][j].at[i]); });
       }
     }
     if (appends && team.group() == 0) {
@@ -121,8 +122,9 @@ struct AttendKernel {
         const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
         return element < dim ? vector[element] : 0.0F;
       };
-      softmax.Add(team, [&](int j, int i) { return own(shared.key, j, i); },
-                  [&](int j, int i) { return own(shared.value, j, i); });
+      softmax.Add(
+          team, [&](int j, int i) { return own(shared.key, j, i); },
+          [&](int j, int i) { return own(shared.value, j, i); });
     }
     Merge(team, softmax, block, shared);
   }

@@ -145,8 +145,7 @@ class CudaGraph : public StepRunner {
                           static_cast<size_t>(words_in_) * sizeof(int32_t), cudaMemcpyHostToDevice,
                           stream),
           "the step's input");
-    StreamQueue queue{stream};
-    program_.Enqueue(queue);
+    program_.Enqueue(StreamQueue{stream});
     Check(cudaMemcpyAsync(out_.get(), program_.chosen().data_ptr(),
                           static_cast<size_t>(words_out_) * sizeof(int32_t), cudaMemcpyDeviceToHost,
                           stream),

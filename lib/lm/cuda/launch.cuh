@@ -5,7 +5,8 @@
 
 namespace ppx::lm::cuda {
 
-// Queues `kernel`, one of this folder's of float or Bf16, on the stream. Returns the launch's error.
+// Queues `kernel`, one of this folder's of float or Bf16, on the stream. Returns the launch's
+// error.
 template <class Kernel>
 cudaError_t Launch(const Kernel& kernel, cudaStream_t stream);
 

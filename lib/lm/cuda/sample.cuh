@@ -22,10 +22,10 @@ PPX_DEVICE uint32_t OrderedKey(float x) {
   return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
 }
 PPX_DEVICE uint32_t OrderedKey(Bf16 x) { return OrderedKey(ToFloat(x)) >> 16; }
-// The float of a key of `bits` bits.
+// The float of a key of `bits` bits; those that a narrower type lacks are zero.
 PPX_DEVICE float ValueOfKey(uint32_t key, int bits) {
   const uint32_t wide = key << (32 - bits);
-  return FloatOfBits((wide & 0x80000000U) != 0 ? wide & 0x7fffffffU : ~wide);
+  return FloatOfBits((wide & 0x80000000U) != 0 ? wide & 0x7fffffffU : ~wide & ~0U << (32 - bits));
 }
 
 // exp((logit - highest) / temperature) in units of 2^-44: a float near 1 keeps all its bits.
@@ -79,7 +79,8 @@ struct SampleKernel {
     uint32_t drawn = highest;
     uint64_t place = 0;  // among those of the same key
     if (temperature[row] > 0) {
-      const auto kept = static_cast<uint64_t>(top_k[row] > 0 && top_k[row] < card ? top_k[row] : card);
+      const auto kept =
+          static_cast<uint64_t>(top_k[row] > 0 && top_k[row] < card ? top_k[row] : card);
       const uint32_t lowest = Search(team, kBits, kept - 1, key, one, shared);
       // Weights below the top k are never asked for by a search within its total.
       const auto weight = [&](uint32_t k) {

@@ -74,6 +74,8 @@ StepRows StepProgram::Rows() const {
 bool StepProgram::Supports(const LmConfig& config, const StepTensors& tensors) {
   const at::ScalarType type = tensors.text_linear.weight().scalar_type();
   if (type != at::kFloat && type != at::kBFloat16) return false;
+  // The first layer of a depth step is what adds its embedding.
+  if (config.depformer_num_layers == 0) return false;
   for (const int width :
        {config.dim / config.num_heads, config.depformer_dim / config.depformer_num_heads}) {
     if (width % 2 != 0 || width > cuda::kWidestHead) return false;

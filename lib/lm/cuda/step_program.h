@@ -59,7 +59,7 @@ class StepProgram {
   // All operations of a step, in order. `queue(kernel)` runs a kernel behind what was queued so
   // far, LibTorch's operations included.
   template <class Queue>
-  void Enqueue(Queue& queue) {
+  void Enqueue(const Queue& queue) {
     if (hidden_.scalar_type() == at::kBFloat16) {
       EnqueueAs<cuda::Bf16>(queue);
     } else {
@@ -107,7 +107,7 @@ class StepProgram {
   }
 
   template <class T, class Queue>
-  void Norm(Queue& queue, const Activations& a, const Addend& addend, const at::Tensor& alpha,
+  void Norm(const Queue& queue, const Activations& a, const Addend& addend, const at::Tensor& alpha,
             const at::Tensor& output) {
     queue(cuda::NormKernel<T>{.x = Data<T>(a.x),
                               .branch = static_cast<const T*>(addend.branch),
@@ -122,8 +122,8 @@ class StepProgram {
 
   // One layer. `addend` is what the one before left to add; the layer leaves a.branch.
   template <class T, class Queue>
-  void Layer(Queue& queue, Activations& a, const StepTensors::Layer& layer, const Addend& addend,
-             cuda::AttendKernel<T> attend) {
+  void Layer(const Queue& queue, Activations& a, const StepTensors::Layer& layer,
+             const Addend& addend, cuda::AttendKernel<T> attend) {
     Norm<T>(queue, a, addend, layer.norm1, a.normed);
     Multiply(a.normed, layer.matrices.in_proj, a.qkv);
     attend.qkv = Data<T>(a.qkv);
@@ -153,7 +153,7 @@ class StepProgram {
   }
 
   template <class T, class Queue>
-  void Sample(Queue& queue, const at::Tensor& logits, int stream) {
+  void Sample(const Queue& queue, const at::Tensor& logits, int stream) {
     const StepRows rows = Rows();
     const int settings = stream == 0 ? 0 : rows_;
     queue(cuda::SampleKernel<T>{.logits = Data<T>(logits),
@@ -180,7 +180,7 @@ class StepProgram {
   }
 
   template <class T, class Queue>
-  void EnqueueAs(Queue& queue) {
+  void EnqueueAs(const Queue& queue) {
     const StepRows rows = Rows();
     queue(cuda::EmbedKernel<T>{.tables = static_cast<const T* const*>(tables_.data_ptr()),
                                .tokens = rows.tokens,

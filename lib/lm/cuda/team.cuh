@@ -1,5 +1,5 @@
-// lib/lm/cuda/team.cuh: how the kernels of the language model's step are written, so that every line
-// of their arithmetic runs, and is tested, where there is no GPU.
+// lib/lm/cuda/team.cuh: how the kernels of the language model's step are written, so that every
+// line of their arithmetic runs, and is tested, where there is no GPU.
 //
 // A kernel is a plain struct with its arguments and
 //   kThreads                                   threads of a block on the GPU

@@ -1,0 +1,275 @@
+// The recorded step against the plain one: the whole program run on the host everywhere, and the
+// CUDA graph where a GPU is.
+#include "lm/cuda/graph_step.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <functional>
+#include <stdexcept>
+
+#include "base/error.h"
+#include "engine/device.h"
+#include "host_team.h"
+#include "lm/lm_model.h"
+#include "support/random_lm.h"
+#include "support/tolerance.h"
+
+namespace ppx::lm {
+namespace {
+
+// Every tensor is stored in a type that loading converts, so that it gets aligned memory of its own
+// instead of a place in the mapped file.
+LmModel MakeModel(const LmConfig& config, at::ScalarType dtype, at::Device device = at::kCPU,
+                  const LmOptions& options = {}) {
+  at::set_num_threads(1);  // a second one costs more than the small sums of these models
+  auto tensors = test::RandomLmTensors(config, config.dep_q);
+  for (auto& [name, tensor] : tensors) {
+    const bool norm = name.find("norm") != std::string::npos;
+    tensor = tensor.to(norm || dtype == at::kFloat ? at::kBFloat16 : at::kFloat);
+  }
+  static std::vector<std::shared_ptr<const weights::SafetensorsFile>> files;
+  files.push_back(test::MemoryCheckpoint(tensors));
+  nn::WeightLoader loader(files.back(), {.device = device, .dtype = dtype});
+  LmModel model(config, loader, options);
+  loader.Finish();
+  return model;
+}
+
+// Heads of 24 and 10, gates of 44 and 43: rows that are whole chunks and rows that are not.
+LmConfig OddConfig() {
+  LmConfig config = test::SmallLmConfig();
+  config.dim = 48;
+  config.hidden_scale = 1.375;
+  config.depformer_dim = 20;
+  config.depformer_dim_feedforward = 65;
+  config.context = 13;
+  return config;
+}
+
+using MakeRunner = std::function<std::unique_ptr<StepRunner>(StepProgram&)>;
+
+std::unique_ptr<StepRunner> OnHost(StepProgram& program) {
+  return std::make_unique<test::HostRunner>(program);
+}
+
+void Install(const LmModel& model, LmState& state, const MakeRunner& make_runner) {
+  auto program = model.MakeProgram(state);
+  REQUIRE(program != nullptr);
+  auto runner = make_runner(*program);
+  state.graph = std::make_shared<GraphStep>(model.config(), std::move(program), std::move(runner));
+}
+
+// Three slots: each joins at its own time, one is reset and used again, one falls silent for a
+// while; the rows of a step come in changing order with padding between. A tap makes it the plain
+// step.
+std::vector<std::vector<FrameTokens>> Play(const LmModel& model, LmState& state, bool plain,
+                                           int steps = 60) {
+  const LmConfig& config = model.config();
+  const nn::DebugTap tap = [](std::string_view, const at::Tensor&) {};
+  const int starts[3] = {0, 3, 8};
+  std::vector<std::vector<FrameTokens>> output(3);
+  for (int time = 0; time < steps; ++time) {
+    std::vector<StepInput> inputs(3);
+    for (int slot = 0; slot < 3; ++slot) {
+      if (time < starts[slot] || (slot == 1 && time % 7 == 6)) continue;
+      const auto index = static_cast<size_t>(slot);
+      if (time == starts[slot] || (slot == 2 && time == 33)) {
+        state.Reset(slot);
+        state.settings[index] = {.sampling = {.greedy = slot == 1},
+                                 .random = {.seed = 5, .dialogue = static_cast<uint64_t>(time)},
+                                 .first_step = 0};
+        if (slot == 2) state.settings[index].sampling.topk_audio = 0;
+      }
+      StepInput& input = inputs[static_cast<size_t>((slot + time) % 3)];
+      input.slot = slot;
+      for (int k = 0; k < config.codebooks(); ++k) {
+        input.user.push_back((7 * time + 3 * k + slot) % config.card);
+      }
+      if (time % 11 == 4) input.text = time % config.text_card;
+      if (time % 13 == 5) input.agent.assign(input.user.begin(), input.user.end());
+      if (time % 17 == 9) input.user[0] = kZeroToken;
+    }
+    const auto frames = model.Step(inputs, state, plain ? tap : nn::DebugTap{});
+    for (size_t row = 0; row < frames.size(); ++row) {
+      if (frames[row]) output[static_cast<size_t>(inputs[row].slot)].push_back(*frames[row]);
+    }
+  }
+  return output;
+}
+
+void CheckSameRings(const LmState& a, const LmState& b, double tolerance) {
+  for (int slot = 0; slot < a.temporal.slots(); ++slot) {
+    const nn::SlotSnapshot left = a.temporal.Save(slot);
+    const nn::SlotSnapshot right = b.temporal.Save(slot);
+    CHECK(left.counters == right.counters);
+    for (size_t i = 0; i < left.tensors.size(); ++i) {
+      test::CheckClose(left.tensors[i], right.tensors[i], tolerance);
+    }
+  }
+}
+
+TEST_CASE("the program of a step, run on the host, gives the plain step's tokens") {
+  at::manual_seed(21);
+  for (const LmConfig& config : {test::SmallLmConfig(), OddConfig()}) {
+    for (const nn::RingRule rule : {nn::RingRule::kMaskNextSlot, nn::RingRule::kFull}) {
+      LmConfig with_rule = config;
+      with_rule.ring_rule = rule;
+      const LmModel model = MakeModel(with_rule, at::kFloat);
+      LmState plain = model.NewState(3);
+      LmState fast = model.NewState(3);
+      Install(model, fast, OnHost);
+      const auto expected = Play(model, plain, /*plain=*/true);
+      CHECK(Play(model, fast, /*plain=*/false) == expected);
+      CHECK(fast.graph->trusted());
+      CHECK(expected[0].size() > 50);
+      CHECK(plain.graph == nullptr);
+      // Sums in another order; over tens of steps of random weights.
+      CheckSameRings(fast, plain, 1e-4);
+    }
+  }
+}
+
+TEST_CASE("fewer rows than the program has, and rings sized by the dialogue") {
+  at::manual_seed(22);
+  const LmConfig config = test::SmallLmConfig();
+  const LmModel model = MakeModel(config, at::kFloat, at::kCPU, {.ring_capacity = 15});
+  LmState plain = model.NewState(5);
+  LmState fast = model.NewState(5);
+  Install(model, fast, OnHost);
+  CHECK(Play(model, fast, false, 15) == Play(model, plain, true, 15));
+  CHECK(fast.graph->trusted());
+  // The first step of slot 0 ran no model, so its ring has room for one more.
+  const StepInput more{.slot = 0, .user = {1, 2, 3, 4}};
+  model.Step(std::span(&more, 1), fast);
+  CHECK_THROWS_AS(model.Step(std::span(&more, 1), fast), base::Error);
+}
+
+TEST_CASE("bfloat16 is trusted too, and its first steps are the plain step's") {
+  at::manual_seed(23);
+  const LmModel model = MakeModel(OddConfig(), at::kBFloat16);
+  LmState plain = model.NewState(3);
+  LmState fast = model.NewState(3);
+  Install(model, fast, OnHost);
+  Play(model, fast, false);
+  CHECK(fast.graph->trusted());
+
+  LmState begun = model.NewState(3);
+  Install(model, begun, OnHost);
+  CHECK(Play(model, begun, false, 5) == Play(model, plain, true, 5));
+  CheckSameRings(begun, plain, 0);
+}
+
+// What a broken GPU, driver or kernel could do.
+class BrokenRunner : public test::HostRunner {
+ public:
+  enum class Fault { kHidden, kTextLogits, kAudioLogits, kDraws, kProvided, kThrows, kNan };
+  BrokenRunner(StepProgram& program, Fault fault) : HostRunner(program), fault_(fault) {}
+  const int32_t* Run() override {
+    if (fault_ == Fault::kThrows) throw std::runtime_error("out of order");
+    HostRunner::Run();
+    const at::Tensor& chosen = program_.chosen();
+    if (fault_ == Fault::kHidden) program_.hidden().select(1, 0).add_(1);
+    if (fault_ == Fault::kNan) program_.hidden().select(1, 0).fill_(std::nanf(""));
+    if (fault_ == Fault::kTextLogits) program_.text_logits().mul_(1.1);
+    if (fault_ == Fault::kAudioLogits) program_.audio_logits()[1].mul_(1.1);
+    if (fault_ == Fault::kDraws) chosen.select(1, 0).add_(1).remainder_(4);
+    if (fault_ == Fault::kProvided) {
+      // In the first steps of a dialogue, the delayed streams are provided.
+      chosen.select(1, 2).fill_(0);
+    }
+    return chosen.const_data_ptr<int32_t>();
+  }
+
+ private:
+  Fault fault_;
+};
+
+TEST_CASE("a step that disagrees or fails is not used, and changes no token") {
+  at::manual_seed(24);
+  const LmModel model = MakeModel(test::SmallLmConfig(), at::kFloat);
+  using Fault = BrokenRunner::Fault;
+  for (const Fault fault : {Fault::kHidden, Fault::kTextLogits, Fault::kAudioLogits, Fault::kDraws,
+                            Fault::kProvided, Fault::kThrows, Fault::kNan}) {
+    CAPTURE(static_cast<int>(fault));
+    LmState plain = model.NewState(3);
+    LmState fast = model.NewState(3);
+    Install(model, fast,
+            [&](StepProgram& program) { return std::make_unique<BrokenRunner>(program, fault); });
+    CHECK(Play(model, fast, false, 12) == Play(model, plain, true, 12));
+    CHECK(!fast.graph->usable());
+    CheckSameRings(fast, plain, 0);
+  }
+}
+
+TEST_CASE("what cannot be recorded is left to the plain step") {
+  at::manual_seed(25);
+  LmConfig wide = test::SmallLmConfig();
+  wide.dim = 260;
+  wide.num_heads = 2;  // heads of 130
+  const LmModel model = MakeModel(wide, at::kFloat);
+  LmState state = model.NewState(1);
+  CHECK(model.MakeProgram(state) == nullptr);
+  CHECK(Play(model, state = model.NewState(3), false, 6) ==
+        Play(model, state = model.NewState(3), true, 6));
+}
+
+TEST_CASE("tokens that no table has are refused before the kernels see them") {
+  at::manual_seed(26);
+  const LmModel model = MakeModel(test::SmallLmConfig(), at::kFloat);
+  LmState state = model.NewState(1);
+  Install(model, state, OnHost);
+  StepInput input{.slot = 0, .user = {1, 2, 3, 4}};
+  model.Step(std::span(&input, 1), state);
+  input.user[2] = model.config().card + 1;
+  model.Step(std::span(&input, 1), state);  // delayed by one step
+  CHECK_THROWS_AS(
+      {
+        model.Step(std::span(&input, 1), state);
+        model.Step(std::span(&input, 1), state);
+      },
+      base::Error);
+}
+
+// Runs where a GPU is; elsewhere it says that it did not.
+TEST_CASE("on a GPU: the graph's tokens are the plain step's") {
+  at::Device device = at::kCPU;
+  try {
+    device = engine::OpenDevice("cuda");
+  } catch (const base::Error& error) {
+    CHECK(error.code() == base::ErrorCode::kResource);
+    MESSAGE("skipped, no GPU: ", std::string(error.what()));
+    return;
+  }
+  if (!nn::HasRingAttentionCuda()) {
+    MESSAGE("skipped, no CUDA kernels in this build");
+    return;
+  }
+  at::manual_seed(27);
+  LmConfig large = test::SmallLmConfig();  // heads of 128 and 64, as released
+  large.dim = 512;
+  large.num_heads = 4;
+  large.depformer_dim = 128;
+  large.text_card = 4001;
+  large.card = 2048;
+  for (const LmConfig& config : {test::SmallLmConfig(), OddConfig(), large}) {
+    CAPTURE(config.dim);
+    const LmModel model = MakeModel(config, at::kFloat, device);
+    LmState plain = model.NewState(3);
+    LmState fast = model.NewState(3);
+    CHECK(Play(model, fast, false) == Play(model, plain, true));
+    REQUIRE(fast.graph != nullptr);
+    CHECK(fast.graph->trusted());
+    CheckSameRings(fast, plain, 1e-3);
+
+    const LmModel narrow = MakeModel(config, at::kBFloat16, device);
+    LmState state = narrow.NewState(3);
+    const auto first = Play(narrow, state, false);
+    CHECK(state.graph->trusted());
+    LmState again = narrow.NewState(3);
+    CHECK(Play(narrow, again, false) == first);
+  }
+}
+
+}  // namespace
+}  // namespace ppx::lm
