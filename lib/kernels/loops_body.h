@@ -56,7 +56,7 @@ void Score(const T* const* queries, const T* keys, int64_t count, int64_t dim,
   constexpr int kKeys = 4;
   for (int64_t at = 0; at < count; at += kKeys) {
     const int64_t here = Least(kKeys, count - at);
-    if (n == 1) Touch(keys + at * dim, here * dim * static_cast<int64_t>(sizeof(T)));
+    if constexpr (n == 1) Touch(keys + at * dim, here * dim * static_cast<int64_t>(sizeof(T)));
     const T* key[kKeys];
     for (int64_t k = 0; k < kKeys; ++k) key[k] = keys + (at + Least(k, here - 1)) * dim;
     Vec sums[n][kKeys] = {};

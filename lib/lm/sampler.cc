@@ -115,14 +115,21 @@ at::Tensor SampleTokens(const at::Tensor& logits, const std::vector<double>& tem
   }
   const at::Tensor packed = logits.contiguous();
   const int64_t card = packed.size(1);
-  at::Tensor tokens = at::empty({packed.size(0)}, at::kLong);
-  const auto sample = [&]<typename T>(const T* rows) {
-    kernels::ParallelFor(packed.size(0), [&](int64_t row) {
-      const auto r = static_cast<size_t>(row);
-      const T* from = rows + row * card;
-      tokens.data_ptr<int64_t>()[row] =
-          temperature[r] <= 0 ? Argmax(from, card)
-                              : Draw(from, card, temperature[r], top_k[r], uniforms[r]);
+  const int64_t rows = packed.size(0);
+  at::Tensor tokens = at::empty({rows}, at::kLong);
+  // A thread is worth its start from about so many logits on.
+  constexpr int64_t kLogitsPerTask = 1 << 12;
+  const int64_t tasks =
+      std::clamp<int64_t>(packed.numel() / kLogitsPerTask, 1, std::max<int64_t>(rows, 1));
+  const auto sample = [&]<typename T>(const T* from) {
+    kernels::ParallelFor(tasks, [&](int64_t task) {
+      for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
+        const auto r = static_cast<size_t>(row);
+        const T* row_logits = from + row * card;
+        tokens.data_ptr<int64_t>()[row] =
+            temperature[r] <= 0 ? Argmax(row_logits, card)
+                                : Draw(row_logits, card, temperature[r], top_k[r], uniforms[r]);
+      }
     });
   };
   if (packed.scalar_type() == at::kFloat) {

@@ -53,6 +53,14 @@ struct RopeTable {
   std::unique_ptr<float[]> sin_;
 };
 
+// What a thread needs besides, kept from one head to the next.
+template <typename T>
+struct Workspace {
+  std::vector<float> scratch;
+  std::vector<T> rotated;
+  std::vector<kernels::AttentionQuery<T>> queries;
+};
+
 // All tensors of a call, T being float or kernels::Bf16.
 template <typename T>
 struct Call {
@@ -73,23 +81,21 @@ struct Call {
     return std::clamp<int64_t>(lowest, 0, at);
   }
 
-  void Attend(int64_t row, int64_t head, int64_t slot, int64_t offset) const {
+  void Attend(int64_t row, int64_t head, int64_t slot, int64_t offset,
+              Workspace<T>& workspace) const {
     const int64_t heads = spec.num_heads;
     const int64_t dim = spec.head_dim;
     const int64_t capacity = spec.capacity;
-    const int64_t longest = std::min<int64_t>(offset + steps, capacity);
     // Steps up to the ring's end overwrite nothing and are attended to together; from then on each
     // block overwrites what only earlier ones see.
     const int64_t together =
         std::max<int64_t>(spec.block, (capacity - offset) / spec.block * spec.block);
-    const int64_t most = std::min(steps, together);
     T* ring_keys = keys + (slot * heads + head) * capacity * dim;
     T* ring_values = values + (slot * heads + head) * capacity * dim;
-    const auto scratch = std::make_unique_for_overwrite<float[]>(
-        static_cast<size_t>(kernels::AttentionScratch(longest, dim)));
-    const auto rotated = std::make_unique_for_overwrite<T[]>(static_cast<size_t>(most * dim));
-    std::vector<kernels::AttentionQuery<T>> queries;
-    queries.reserve(static_cast<size_t>(most));
+    std::vector<kernels::AttentionQuery<T>>& queries = workspace.queries;
+    workspace.rotated.resize(static_cast<size_t>(std::min(steps, together) * dim));
+    workspace.scratch.resize(static_cast<size_t>(
+        kernels::AttentionScratch(std::min<int64_t>(offset + steps, capacity), dim)));
     const auto packed_at = [&](int64_t t, int64_t part) {
       return packed + (((row * steps + t) * 3 + part) * heads + head) * dim;
     };
@@ -101,7 +107,7 @@ struct Call {
         const int64_t cell = (offset + t) % capacity;
         rope.Rotate(packed_at(t, 1), row, t, ring_keys + cell * dim);
         std::copy(packed_at(t, 2), packed_at(t, 2) + dim, ring_values + cell * dim);
-        T* query = rotated.get() + (t - begin) * dim;
+        T* query = workspace.rotated.data() + (t - begin) * dim;
         rope.Rotate(packed_at(t, 0), row, t, query);
         const int64_t block_end =
             std::min<int64_t>(t / spec.block * spec.block + spec.block, steps);
@@ -112,7 +118,7 @@ struct Call {
       }
       kernels::CurrentLoops<T>().attend(
           {.keys = ring_keys, .values = ring_values, .capacity = capacity, .dim = dim},
-          queries.data(), end - begin, scale, scratch.get());
+          queries.data(), end - begin, scale, workspace.scratch.data());
       begin = end;
     }
   }
@@ -149,10 +155,11 @@ void Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& ke
   const int64_t pairs = rows * heads;
   const int64_t tasks = std::clamp<int64_t>(pairs * work / kWorkPerTask, 1, pairs);
   kernels::ParallelFor(tasks, [&](int64_t task) {
+    Workspace<T> workspace;
     for (int64_t pair = pairs * task / tasks; pair < pairs * (task + 1) / tasks; ++pair) {
       const auto row = static_cast<size_t>(pair / heads);
       if (slots[row] == kPadding) continue;
-      call.Attend(pair / heads, pair % heads, slots[row], offsets[row]);
+      call.Attend(pair / heads, pair % heads, slots[row], offsets[row], workspace);
     }
   });
 }
