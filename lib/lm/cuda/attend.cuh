@@ -161,14 +161,14 @@ struct AttendKernel {
     float query[kLaneChunks<Team>][kChunk] = {};
     float weighted[kLaneChunks<Team>][kChunk] = {};
 
-    PPX_DEVICE void Begin(Team team, const float* whole_query, int dim) {
-      scale = 1.0F / sqrtf(static_cast<float>(dim));
+    PPX_DEVICE void Begin(Team team, const float* whole_query, int elements) {
+      scale = 1.0F / sqrtf(static_cast<float>(elements));
       PPX_UNROLL
       for (int j = 0; j < kLaneChunks<Team>; ++j) {
         PPX_UNROLL
         for (int i = 0; i < kChunk; ++i) {
           const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
-          if (element < dim) query[j][i] = whole_query[element];
+          if (element < elements) query[j][i] = whole_query[element];
         }
       }
     }
