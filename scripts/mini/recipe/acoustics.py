@@ -1,8 +1,10 @@
 """Signals in numpy: levels, loudness, rates, rooms, noise, WAV files. float32 or float64, mono."""
 import math
 import wave
+from fractions import Fraction
 
 import numpy as np
+from scipy import fft, signal
 
 
 def decibels(level_db):
@@ -14,17 +16,9 @@ def rms(samples):
 
 
 def resample(samples, from_hz, to_hz):
-    """Band-limited, by cutting the spectrum or continuing it with zeros."""
-    if from_hz == to_hz:
-        return samples
-    padded = np.pad(samples, (0, from_hz // 10 + (-len(samples)) % 100))
-    count = round(len(padded) * to_hz / from_hz)
-    spectrum = np.fft.rfft(padded)
-    kept = np.zeros(count // 2 + 1, dtype=complex)
-    shared = min(len(spectrum), len(kept))
-    kept[:shared] = spectrum[:shared]
-    out = np.fft.irfft(kept, count) * (count / len(padded))
-    return out[:math.ceil(len(samples) * to_hz / from_hz)]
+    """Polyphase; the ratio to 1 part in 10 000 or better."""
+    ratio = Fraction(round(to_hz), round(from_hz)).limit_denominator(200)
+    return signal.resample_poly(samples, ratio.numerator, ratio.denominator)
 
 
 def k_weight(samples, rate_hz):
@@ -39,18 +33,14 @@ def k_weight(samples, rate_hz):
     w = 2 * math.pi * 38.0 / rate_hz
     alpha, cos = math.sin(w) / (2 * 0.5), math.cos(w)
     high_pass = ([(1 + cos) / 2, -(1 + cos), (1 + cos) / 2], [1 + alpha, -2 * cos, 1 - alpha])
-    # The filters' own response, in frequency: they have died away within the padding.
-    size = len(samples) + rate_hz
-    z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
-    response = 1.0
     for b, a in (shelf, high_pass):
-        response = response * (b[0] + b[1] * z + b[2] * z * z) / (a[0] + a[1] * z + a[2] * z * z)
-    return np.fft.irfft(np.fft.rfft(samples.astype(np.float64), size) * response, size)[:len(samples)]
+        samples = signal.lfilter(b, a, samples)
+    return samples
 
 
 def loudness_lufs(samples, rate_hz):
     """Gated loudness, with the filters above (BS.1770 in structure)."""
-    weighted = np.square(k_weight(samples, rate_hz))
+    weighted = np.square(k_weight(samples.astype(np.float64), rate_hz))
     blocks = max(1, round((len(samples) / rate_hz - 0.4) / 0.1) + 1)
     edges = [(int(0.1 * i * rate_hz), int((0.1 * i + 0.4) * rate_hz)) for i in range(blocks)]
     power = np.array([np.sum(weighted[a:b]) / (0.4 * rate_hz) for a, b in edges]) + 1e-20
@@ -69,9 +59,9 @@ def to_loudness(samples, rate_hz, lufs):
 
 def colored_noise(rng, count, slope):
     """Noise of deviation 1 whose power falls as frequency^-slope (0: white, 1: pink)."""
-    spectrum = np.fft.rfft(rng.standard_normal(count))
-    scale = np.arange(1, len(spectrum) + 1, dtype=np.float64) ** (-slope / 2)
-    noise = np.fft.irfft(spectrum * scale, count)
+    size = fft.next_fast_len(count, real=True)
+    spectrum = fft.rfft(rng.standard_normal(size))
+    noise = fft.irfft(spectrum * np.arange(1, len(spectrum) + 1) ** (-slope / 2), size)[:count]
     return noise / noise.std()
 
 
@@ -87,16 +77,14 @@ def room(rng, rate_hz, decay_s):
 
 
 def convolve(samples, response):
-    size = len(samples) + len(response) - 1
-    return np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[:len(samples)]
+    return signal.fftconvolve(samples, response)[:len(samples)]
 
 
 def tilt(samples, rate_hz, low_hz, high_hz):
-    """A microphone or a line: roll-off of one pole below `low_hz` and above `high_hz`."""
-    spectrum = np.fft.rfft(samples)
-    hz = np.fft.rfftfreq(len(samples), 1 / rate_hz)
-    gain = (1 / np.sqrt(1 + (low_hz / np.maximum(hz, 1)) ** 2)) / np.sqrt(1 + (hz / high_hz) ** 2)
-    return np.fft.irfft(spectrum * gain, len(samples))
+    """A microphone or a line: a roll-off of one pole below `low_hz` and above `high_hz`."""
+    for hz, kind in ((low_hz, "high"), (high_hz, "low")):
+        samples = signal.lfilter(*signal.butter(1, hz, kind, fs=rate_hz), samples)
+    return samples
 
 
 def write_wav(path, samples, rate_hz):

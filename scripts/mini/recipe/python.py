@@ -14,7 +14,7 @@ def own_python():
     return pathlib.Path(cache) / "mini-python" / "bin" / "python"
 
 
-NEEDED = ("torch", "numpy", "sentencepiece", "safetensors")
+NEEDED = ("torch", "numpy", "scipy", "sentencepiece", "safetensors")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 if MISSING:
     if "PPX_MINI_PYTHON_TRIED" not in os.environ and own_python().exists():
