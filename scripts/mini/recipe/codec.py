@@ -188,12 +188,12 @@ class ResidualQuantizer(nn.Module):
         total = sum(book.entries()[codes[:, k]] for k, book in enumerate(self.codebooks()))
         return self.output_proj(total.transpose(1, 2))
 
-    def forward(self, latent, levels):
-        """Training: (straight-through sum of the first `levels` entries [B, d, T], commitment loss)."""
+    def forward(self, latent):
+        """Training: (straight-through sum of the entries [B, d, T], commitment loss)."""
         x = self.input_proj(latent)
         flat = x.transpose(1, 2).flatten(0, 1)
         residual, total, commit = flat, torch.zeros_like(flat), 0.0
-        for book in self.codebooks()[:levels]:
+        for book in self.codebooks():
             index = book.nearest(residual.detach())
             if self.training:
                 book.learn(residual.detach(), index)
@@ -242,8 +242,17 @@ class Codec(nn.Module):
     def encode(self, pcm):
         return self.quantizer.encode(self.latent(pcm))  # [B, n_q, frames]
 
-    def synthesise(self, quantized):
-        return self.decoder(self.decoder_transformer(self.upsample["convtr"](quantized)))
+    def synthesise(self, latent):
+        return self.decoder(self.decoder_transformer(self.upsample["convtr"](latent)))
 
     def decode(self, codes):
         return self.synthesise(self.quantizer.decode(codes))  # [B, 1, samples]
+
+    def forward(self, pcm):
+        """Training: (pcm after coding, entries of the first codebook [B, d, frames], commitment loss)."""
+        latent = self.latent(pcm)
+        first, rest = self.quantizer.rvq_first, self.quantizer.rvq_rest
+        semantic, loss_first = first(latent)
+        acoustic, loss_rest = rest(latent)
+        pcm = self.synthesise(first.output_proj(semantic) + rest.output_proj(acoustic))
+        return pcm, semantic, loss_first + loss_rest

@@ -1,7 +1,10 @@
 """The recordings that everything is trained on.
 
-  agent.npz      every sentence of the agent in each of its voices, once: clean, at -24 LUFS
-  users.npz      sessions: one user in one room, turn after turn, with long silences in between
+  agent.npz            every sentence of the agent in each of its voices, once: clean, at -24 LUFS
+  agent_more.npz       other sentences in these voices, for the codec
+  agent_held_out.npz   and some that nothing is trained on
+  users.npz            sessions: one user in one room, turn after turn, with long silences in between
+  users_held_out.npz   the same with voices, texts, rooms and noises that nothing is trained on
 
 Each holds `pcm` int16 at the codec's rate, all recordings one after another, and `index`, JSON: where each
 lies and what happens in it. Times in the index are frames of 80 ms from the recording's start, real where they
@@ -86,7 +89,16 @@ class Recordings:
         return self.pcm[entry["begin"]:entry["begin"] + entry["count"]].astype(np.float32) / 32768
 
 
+def own_speech():
+    """This process's synthesisers."""
+    if not hasattr(own_speech, "speech"):
+        own_speech.speech = Speech()
+    return own_speech.speech
+
+
 # ---- the agent ------------------------------------------------------------------
+
+SILENCE_FRAMES = 12  # after a sentence of the agent, and between two pieces of a user's turn
 
 
 def agent_clip(speech, voice, text):
@@ -108,12 +120,22 @@ def agent_clip(speech, voice, text):
     return samples, words, labels
 
 
-def make_agent(path, sentences=None):
-    speech, recordings = Speech(), Recordings()
-    for name, voice in AGENT_VOICES.items():
-        for text in sentences or texts.agent_sentences():
-            samples, words, labels = agent_clip(speech, voice, text)
-            recordings.add(samples, {"voice": name, "text": text, "words": words, "labels": labels.tolist()})
+def _agent_clip(arguments):
+    name, text = arguments
+    return name, text, agent_clip(own_speech(), AGENT_VOICES[name], text)
+
+
+def make_agent(path, sentences, jobs):
+    """A second of silence follows each sentence; `frames` counts without it."""
+    recordings = Recordings()
+    work = [(name, text) for name in AGENT_VOICES for text in sentences]
+    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+        for name, text, (samples, words, labels) in pool.map(_agent_clip, work, chunksize=8):
+            silence = np.zeros(SILENCE_FRAMES * FRAME)
+            labels = np.pad(labels, (0, 2 * SILENCE_FRAMES))
+            recordings.add(np.concatenate((samples, silence)), {
+                "voice": name, "text": text, "words": words, "labels": labels.tolist(),
+                "frames": len(samples) // FRAME})
     recordings.write(path)
 
 
@@ -182,18 +204,19 @@ class Place:
         return np.clip(out, -1, 1)
 
 
-LEAD_FRAMES = 38    # silence that a session begins with: the noise bank
-SILENCE_FRAMES = 12  # between two pieces
+LEAD_FRAMES = 38  # silence that a session begins with: the noise between the turns
 
 
-def session(speech, seed, voices, grammar, turns):
+def session(speech, seed, held_out, turns):
     """(samples, entry). entry["turns"]: {"kind", "pieces": [(start, end)]}, in frames."""
     rng = random.Random(seed)
-    user, speaker, place = texts.User(rng, grammar), Speaker(speech, rng, voices), Place(rng)
+    user = texts.User(rng, "held_out" if held_out else "train")
+    speaker = Speaker(speech, rng, HELD_OUT_VOICES if held_out else TRAIN_VOICES)
+    place = Place(rng, held_out)
     kinds = ["turn", "turn", "turn", "split", "split", "story", "interruption", "interruption", "backchannel"]
     rng.shuffle(kinds)
     parts, entry = [np.zeros(LEAD_FRAMES * FRAME)], []
-    marks, phones_known = [(0, LEAD_FRAMES * FRAME)], speaker.voice.startswith("flite")
+    phones_known = speaker.voice.startswith("flite")
     labels = [np.zeros(2 * LEAD_FRAMES, dtype=np.int64)]
     now = LEAD_FRAMES * FRAME
     for kind in (kinds * (1 + turns // len(kinds)))[:turns]:
@@ -228,15 +251,37 @@ def session(speech, seed, voices, grammar, turns):
 
 
 def _session(arguments):
-    if not hasattr(_session, "speech"):
-        _session.speech = Speech()
-    return session(_session.speech, *arguments)
+    return session(own_speech(), *arguments)
 
 
-def make_users(path, count, seed, voices, grammar, turns, jobs):
+def make_users(path, count, seed, held_out, turns, jobs):
     recordings = Recordings()
-    work = [(f"{seed}/{i}", voices, grammar, turns) for i in range(count)]
+    work = [(f"{seed}/{i}", held_out, turns) for i in range(count)]
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         for samples, entry in pool.map(_session, work, chunksize=4):
             recordings.add(samples, entry)
     recordings.write(path)
+
+
+# ---- all of it --------------------------------------------------------------------
+
+
+def make(folder, profile, seed, jobs, say=print):
+    """What is missing of the files above. `profile`: how many of each, see profiles.json."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(seed)
+    user, stranger = texts.User(rng), texts.User(rng, "held_out")
+    more = list(dict.fromkeys(user.sentence() for _ in range(profile["more_sentences"])))
+    held_out = list(dict.fromkeys(stranger.sentence() for _ in range(profile["held_out_sentences"])))
+    work = {
+        "agent.npz": lambda path: make_agent(path, texts.agent_sentences(), jobs),
+        "agent_more.npz": lambda path: make_agent(path, more, jobs),
+        "agent_held_out.npz": lambda path: make_agent(path, held_out, jobs),
+        "users.npz": lambda path: make_users(path, profile["sessions"], seed, False, 9, jobs),
+        "users_held_out.npz": lambda path: make_users(path, profile["held_out_sessions"], seed, True, 9, jobs),
+    }
+    for name, do in work.items():
+        if not (folder / name).exists():
+            do(folder / name)
+            say(f"{name}: {(folder / name).stat().st_size / 2 / RATE_HZ / 60:.0f} minutes")

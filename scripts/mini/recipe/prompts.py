@@ -16,6 +16,6 @@ def prompt_frames(config, voice_codes, text_ids):
     frames = torch.empty(1 + config["n_q"], len(text), dtype=torch.int64)
     frames[0] = torch.tensor(text)
     frames[1:1 + codebooks] = torch.tensor(config["silence_tokens"][:codebooks])[:, None]
-    frames[1:1 + codebooks, :voice_codes.shape[1]] = voice_codes
+    frames[1:1 + codebooks, :voice_codes.shape[1]] = torch.as_tensor(voice_codes)
     frames[1 + codebooks:] = torch.tensor(config["sine_tokens"][:codebooks])[:, None]
     return frames
