@@ -190,6 +190,10 @@ FACTS = ("We are open every day.", "Parking is free.", "The manager is away this
          "New customers get a small present.", "Payment is by card.", "There is a sale in June.",
          "Calls may be recorded.", "The office moved last year.", "Delivery takes three days.")
 
+# Names that the agent cannot say: it then does not introduce itself.
+STRANGE_NAMES = ("Feld", "Avila", "Bertram", "Sofia", "Hollis", "Kwame", "Ines", "Yuki")
+STRANGE_FIRST = ("Quarry Hill", "Northgate", "Blue Fern", "Copper", "Old Mill", "Station Road")
+
 ROLES = (*SERVICES, *TALKS)
 
 
@@ -221,11 +225,13 @@ class Agent:
 
     def __init__(self, random, role=None):
         self.random, self.role = random, role or random.choice(ROLES)
-        self.first, self.name = random.choice(FIRST), random.choice(NAMES)
+        strange = random.random() < 0.1
+        self.first = random.choice(STRANGE_FIRST if strange else FIRST)
+        self.name = random.choice(STRANGE_NAMES if strange else NAMES)
         self.service = self.role in SERVICES
         replies = SERVICES[self.role][2] if self.service else TALKS[self.role][1]
         self.left = random.sample(replies, len(replies))
-        self.introduced = not self.service
+        self.introduced = strange or not self.service
 
     def prompt(self):
         if not self.service:
@@ -235,8 +241,12 @@ class Agent:
         if self.random.random() < 0.7:
             text += f" which is a {SERVICES[self.role][1]}"
         text += f" and your name is {self.name}."
-        if self.random.random() < 0.4:
+        facts = self.random.random()
+        if facts < 0.4:
             text += " Information: " + " ".join(self.random.sample(FACTS, self.random.randint(1, 3)))
+        elif facts < 0.6:
+            user = User(self.random)
+            text += " Information: " + " ".join(user.sentence() for _ in range(self.random.randint(1, 4)))
         return text
 
     def reply(self, sentences):
@@ -253,6 +263,16 @@ class Agent:
                 self.left = self.random.sample(replies, len(replies))
             said.append(self.left.pop())
         return said
+
+
+def prompts():
+    """Text prompts with every word that they may hold, strange names aside."""
+    for role in ROLES:
+        if role in TALKS:
+            yield from TALKS[role][0]
+        else:
+            yield f"You work for {company(role, FIRST[0])} which is a {SERVICES[role][1]} and your name is {NAMES[0]}."
+    yield f"Information: {' '.join(FACTS)}"
 
 
 # ---- users --------------------------------------------------------------------

@@ -15,19 +15,18 @@ VOICE_PROMPT_S = 3.0
 
 
 def train_tokenizer(path, pieces, seed):
-    """Words of the agent are one piece each; others are spelled with what is left of the vocabulary."""
+    """Every word of the agent and of its prompts is one piece, with the space before it; other words are spelled
+    with what is left of the vocabulary."""
     rng = random.Random(seed)
-    corpus = 30 * texts.agent_sentences()
-    for role in texts.ROLES:
-        corpus += [texts.Agent(rng, role).prompt() for _ in range(60)]
+    corpus = [*texts.agent_sentences(), *texts.prompts()]
     user = texts.User(rng)
-    corpus += [user.sentence() for _ in range(300)]
-    letters = "".join(chr(code) for code in range(33, 127))
+    words = {word.strip(".,?:") for text in corpus for word in text.split()}
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus), model_prefix=str(path.with_suffix("")), vocab_size=pieces,
-        hard_vocab_limit=False, model_type="unigram", unk_id=EPAD, bos_id=1, eos_id=2, pad_id=PAD,
-        user_defined_symbols=["<system>"], required_chars=letters, split_digits=True,
-        normalization_rule_name="nmt_nfkc", minloglevel=2)
+        sentence_iterator=iter(corpus + [user.sentence() for _ in range(300)]),
+        model_prefix=str(path.with_suffix("")), vocab_size=pieces, hard_vocab_limit=False, model_type="unigram",
+        unk_id=EPAD, bos_id=1, eos_id=2, pad_id=PAD, normalization_rule_name="identity", minloglevel=2,
+        user_defined_symbols=["<system>", *sorted("\u2581" + word for word in words)],
+        required_chars="".join(chr(code) for code in range(33, 127)), split_digits=True)
     path.with_suffix(".vocab").unlink()
 
 
