@@ -55,6 +55,8 @@ def write(folder, config, codec, model, tokenizer, voices, dtype=STORED):
               folder / NAMES["mimi_name"])
     shutil.copyfile(tokenizer, folder / NAMES["tokenizer_name"])
     (folder / "config.json").write_text(json.dumps({**config, **NAMES}, indent=1) + "\n", encoding="utf-8")
+    for name in NAMES.values():
+        (folder / name).chmod(0o644)
     if voices:
         (folder / "voices").mkdir(exist_ok=True)
     for name, pcm in voices.items():

@@ -160,12 +160,12 @@ class Speaker:
         phones = [(name, (at_s - begin / said.rate_hz) / self.size) for name, at_s in said.phones]
         return samples / acoustics.rms(samples), phones
 
-    def sentence_in_two(self, text, user):
-        """Pieces of one sentence spoken in one go where the synthesiser tells the words' times."""
-        parts = user.split(text)
+    def sentence(self, parts):
+        """One sentence in one or two pieces: spoken in one go and cut where the synthesiser tells the words'
+        times, else as pieces that go on."""
         if len(parts) == 1 or not self.voice.startswith("flite"):
             return [self.piece(part, part is parts[-1]) for part in parts]
-        said = self.speech.say(self.voice, text, self.rate, self.pitch)
+        said = self.speech.say(self.voice, " ".join(parts), self.rate, self.pitch)
         begin, end = trimmed(said.samples, said.rate_hz)
         cut = round(said.words[len(parts[0].split())][1] * said.rate_hz)
         pieces = []
@@ -224,7 +224,7 @@ def session(speech, seed, held_out, turns):
             story = user.story(rng.randint(3, 5))
             pieces = [speaker.piece(text, text is story[-1]) for text in story]
         elif kind == "split":
-            pieces = speaker.sentence_in_two(user.sentence(), user)
+            pieces = speaker.sentence(user.split(user.sentence()))
         elif kind == "turn":
             pieces = [speaker.piece(user.sentence())]
         else:

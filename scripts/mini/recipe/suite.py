@@ -78,12 +78,11 @@ def interruption(author):
 
 
 def pause_handling(author):
-    text = author.user.sentence()
-    pieces = author.speaker.sentence_in_two(text, author.user)
-    while len(pieces) == 1:
-        text = author.user.sentence()
-        pieces = author.speaker.sentence_in_two(text, author.user)
-    pauses = author.with_pauses([(samples, text if not i else "") for i, (samples, _) in enumerate(pieces)], PAUSE_S)
+    parts = []
+    while len(parts) < 2:
+        parts = author.user.split(author.user.sentence())
+    pieces = author.speaker.sentence(parts)
+    pauses = author.with_pauses([(samples, text) for (samples, _), text in zip(pieces, parts)], PAUSE_S)
     author.wait(0.2)
     return {"pause.json": marked("[PAUSE]", pauses)}
 
