@@ -12,7 +12,7 @@ import numpy as np
 from . import data, texts
 from .prompts import EPAD, PAD, prompt_frames, wrap
 
-ANSWER = (5, 5, 6, 6, 6, 7, 7, 8, 10, 13)   # from the end of the user's turn to the answer
+ANSWER = (5, 5, 6, 6, 6, 6, 7, 7, 7, 8, 8, 10, 14, 20)  # from the end of the user's turn to the answer
 YIELD = (4, 5, 5, 6)                        # from the start of an interruption to silence
 PAUSE = ((3, 6), (5, 10), (8, 16))          # inside a turn
 BEFORE, AFTER = 2, 6                        # frames pasted around a piece: its onset and its decay
