@@ -36,17 +36,17 @@ DepthTransformer::DepthTransformer(const LmConfig& config, int steps, nn::Weight
     Step step;
     step.input = loader.TakeLinear(fmt::format("depformer_in.{}.weight", k), {dim, config.dim});
     step.output = loader.TakeLinear(fmt::format("linears.{}.weight", k), {config.card, dim});
-    step.embedding = k == 0 ? loader.Take("depformer_text_emb.weight", {config.text_card + 1, dim})
-                            : loader.Take(fmt::format("depformer_emb.{}.weight", k - 1),
-                                          {config.card + 1, dim});
+    step.embedding =
+        k == 0 ? loader.Take("depformer_text_emb.weight", {config.text_card + 1, dim})
+               : loader.Take(fmt::format("depformer_emb.{}.weight", k - 1), {config.card + 1, dim});
     for (int i = 0; i < config.depformer_num_layers; ++i) {
       const std::string name = fmt::format("depformer.layers.{}", i);
       const std::string gating = fmt::format("{}.gating.{}", name, k);
       // One tensor a layer holds the rows of all steps, one after another.
       step.layers.push_back(
           {.in_proj = loader.TakeLinearRows(name + ".self_attn.in_proj_weight",
-                                            {int64_t{stored} * 3 * dim, dim},
-                                            int64_t{k} * 3 * dim, 3 * dim),
+                                            {int64_t{stored} * 3 * dim, dim}, int64_t{k} * 3 * dim,
+                                            3 * dim),
            .out_proj = loader.TakeLinearRows(name + ".self_attn.out_proj.weight",
                                              {stored * dim, dim}, k * dim, dim),
            .mlp_in = loader.TakeLinear(gating + ".linear_in.weight", {2 * hidden, dim}),

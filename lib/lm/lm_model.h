@@ -96,10 +96,10 @@ class LmModel {
   void Prefill(int slot, const at::Tensor& embeddings, LmState& state,
                const nn::DebugTap& tap = {}) const;
 
-  // Logits of all steps of dialogues of one length, every token given: column t of a row of `tokens`
-  // [n, T + 1, 1 + n_q] int64 holds the streams' tokens at time t, as TokenCache::Input gives them;
-  // step t is fed column t and is asked for column t + 1. Reads each weight once, however many
-  // steps there are.
+  // Logits of all steps of dialogues of one length, every token given: column t of a row of
+  // `tokens` [n, T + 1, 1 + n_q] int64 holds the streams' tokens at time t, as TokenCache::Input
+  // gives them; step t is fed column t and is asked for column t + 1. Reads each weight once,
+  // however many steps there are.
   struct Logits {
     at::Tensor text;   // [n * T, text_card]
     at::Tensor audio;  // [n * T, depth steps, card]

@@ -10,8 +10,8 @@
 namespace ppx::nn {
 
 inline constexpr float kRmsNormEps = 1e-8F;
-// y = x * alpha * rsqrt(mean(x^2) + kRmsNormEps) in float32, cast back to x's type (Zhang and Sennrich,
-// arXiv 1910.07467). x: [..., dim], alpha: [dim] f32.
+// y = x * alpha * rsqrt(mean(x^2) + kRmsNormEps) in float32, cast back to x's type (Zhang and
+// Sennrich, arXiv 1910.07467). x: [..., dim], alpha: [dim] f32.
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& alpha);
 at::Tensor RmsNormPlain(const at::Tensor& x, const at::Tensor& alpha);
 

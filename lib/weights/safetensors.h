@@ -50,8 +50,8 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
   // Null where there is no such tensor.
   const TensorView* Find(const std::string& name) const;
-  // Says that a tensor will not be read soon: its pages count no longer as this process's. They come
-  // back when they are touched.
+  // Says that a tensor will not be read soon: its pages count no longer as this process's. They
+  // come back when they are touched.
   void Release(const TensorView& view) const;
   const std::string& path() const { return path_; }
   uint64_t size_bytes() const { return size_; }

@@ -89,11 +89,9 @@ TEST_CASE("quantised weights: near the model's own, kept in a file, the same fro
     CAPTURE(form);
     const std::string file = folder.File(std::string(form) + ".safetensors");
     const auto open = [&](const std::string& dtype) {
-      return Engine(TinyFiles(), ModelConfig::Read(test::TinyModel("config.json")),
-                    EngineOptions{.dtype = dtype,
-                                  .quantize = form,
-                                  .quantised_file = file,
-                                  .slots = 2});
+      return Engine(
+          TinyFiles(), ModelConfig::Read(test::TinyModel("config.json")),
+          EngineOptions{.dtype = dtype, .quantize = form, .quantised_file = file, .slots = 2});
     };
     Engine made = open("");
     CHECK((made.dtype() == at::kBFloat16));
