@@ -38,6 +38,10 @@ class SeanetEncoder {
     std::vector<ResidualBlock> blocks;
     nn::StreamingConv down;
   };
+  at::Tensor ForwardPart(const at::Tensor& pcm, nn::SlotState& state,
+                         const nn::SlotIds& slots) const;
+
+  int64_t hop_samples_;
   std::unique_ptr<nn::StreamingConv> first_;
   std::vector<Stage> stages_;
   std::unique_ptr<nn::StreamingConv> last_;
@@ -55,6 +59,9 @@ class SeanetDecoder {
     nn::StreamingTransposedConv up;
     std::vector<ResidualBlock> blocks;
   };
+  at::Tensor ForwardPart(const at::Tensor& latent, nn::SlotState& state,
+                         const nn::SlotIds& slots) const;
+
   std::unique_ptr<nn::StreamingConv> first_;
   std::vector<Stage> stages_;
   std::unique_ptr<nn::StreamingConv> last_;
