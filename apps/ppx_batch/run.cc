@@ -345,7 +345,7 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
           engine::EngineOptions{.device = device_names[i],
                                 .dtype = raw.dtype,
                                 .quantize = raw.quantize,
-                                .quantised_file = QuantisedFile(raw, model.files, &Interrupted()),
+                                .quantised_file = QuantisedFile(raw, model.moshi_sha256),
                                 .slots = 0,
                                 .max_steps = max_steps,
                                 .cpu_offload = raw.cpu_offload,

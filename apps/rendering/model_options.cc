@@ -92,12 +92,16 @@ hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_
   return hub::LocateModel(request);
 }
 
+std::string QuantisedFile(const ModelOptions& options, const std::string& moshi_sha256) {
+  if (options.quantize.empty()) return "";
+  const std::string name = fmt::format("{}-{}.safetensors", moshi_sha256, options.quantize);
+  return (fs::path(ToolkitCache()) / "quantised" / name).string();
+}
+
 std::string QuantisedFile(const ModelOptions& options, const hub::ModelFiles& files,
                           const std::atomic<bool>* cancel) {
   if (options.quantize.empty()) return "";
-  const std::string digest = CachedSha256File(files.moshi_weight, cancel);
-  const std::string name = fmt::format("{}-{}.safetensors", digest, options.quantize);
-  return (fs::path(ToolkitCache()) / "quantised" / name).string();
+  return QuantisedFile(options, CachedSha256File(files.moshi_weight, cancel));
 }
 
 LengthVerdict CheckLength(const ModelOptions& options, const engine::ModelConfig& config,

@@ -40,8 +40,9 @@ int ParseContext(const std::string& text);
 // `model` may name a bundled checkpoint. Throws base::Error (kBadInput) with how to get the model.
 hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir);
 
-// Where the toolkit's cache keeps these weights quantised; empty without `quantize`. Reads the
-// weights, once, to know them again.
+// Where the toolkit's cache keeps weights of this SHA-256 quantised; empty without `quantize`.
+std::string QuantisedFile(const ModelOptions& options, const std::string& moshi_sha256);
+// The same where nobody has asked for the digest yet: reads the weights, once, to know them again.
 std::string QuantisedFile(const ModelOptions& options, const hub::ModelFiles& files,
                           const std::atomic<bool>* cancel);
 

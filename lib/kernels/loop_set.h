@@ -9,6 +9,7 @@ struct LoopSet {
   Loops<float> f32;
   Loops<Bf16> bf16;
   RopeAngles rope_angles;
+  EluLoop elu;
 };
 
 extern const LoopSet kPortableLoops;

@@ -31,5 +31,6 @@ const Loops<Bf16>& CurrentLoops() {
   return CurrentSet().bf16;
 }
 RopeAngles CurrentRopeAngles() { return CurrentSet().rope_angles; }
+EluLoop CurrentElu() { return CurrentSet().elu; }
 
 }  // namespace ppx::kernels

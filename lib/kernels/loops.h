@@ -1,9 +1,10 @@
 // lib/kernels/loops.h: what is computed row by row beside the matrix products: attention of one
-// head, rotary embedding, RMSNorm, SiLU gate; one set of loops for each instruction set.
+// head, rotary embedding, RMSNorm, SiLU gate, ELU; one set of loops for each instruction set.
 //
 // Sums are in float32, and their order is a function of the sizes named here alone. So a result
 // depends neither on what is computed beside it nor on the number of threads; across instruction
-// sets it differs in the last bits. One call runs on the calling thread; calls share nothing.
+// sets it differs in the last bits, but for ELU. One call runs on the calling thread; calls share
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +62,11 @@ struct Loops {
 using RopeAngles = void (*)(float position, const float* frequencies, int64_t pairs, float* cos,
                             float* sin);
 
+// The activation between Mimi's convolutions: y[i] = x[i] where x[i] > 0, else exp(x[i]) - 1, to
+// within 2 units in the last place. NaN stays NaN. The bits of a result depend on x[i] alone, not
+// on its place or the machine. y may be x.
+using EluLoop = void (*)(const float* x, float* y, int64_t count);
+
 // Those of CurrentIsa().
 template <typename T>
 const Loops<T>& CurrentLoops();
@@ -69,5 +75,6 @@ const Loops<float>& CurrentLoops();
 template <>
 const Loops<Bf16>& CurrentLoops();
 RopeAngles CurrentRopeAngles();
+EluLoop CurrentElu();
 
 }  // namespace ppx::kernels

@@ -373,9 +373,20 @@ void FillRopeAngles(float position, const float* frequencies, int64_t pairs, flo
   }
 }
 
+void Elu(const float* x, float* y, int64_t count) {
+  const auto elu = [](Vec v) {
+    const Vec zero{};
+    return v > zero ? v : ExpMinusOne(v > zero ? zero : v);
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) Store(elu(Load(x + i)), y + i);
+  if (i < count) StorePart(elu(LoadPart(x + i, count - i)), y + i, count - i);
+}
+
 constexpr LoopSet kLoops{{Attend<float>, Rotate<float>, RmsNorm<float>, SiluGate<float>},
                          {Attend<Bf16>, Rotate<Bf16>, RmsNorm<Bf16>, SiluGate<Bf16>},
-                         FillRopeAngles};
+                         FillRopeAngles,
+                         Elu};
 
 }  // namespace
 }  // namespace ppx::kernels

@@ -168,5 +168,24 @@ inline Vec Exp(Vec x) {
   return x < Broadcast(-87.0F) ? Vec{} : y;
 }
 
+// e^x - 1 of x <= 0, to within 2 units in the last place. With x = n ln 2 + r it is
+// 2^n (e^r - 1) + (2^n - 1), which is exact near 0 too. Rounded after each operation: the same bits
+// for vectors of any width.
+inline Vec ExpMinusOne(Vec x) {
+  const Vec lowest = Broadcast(-32.0F);  // where the result has become -1
+  const Vec shift = Broadcast(0x1.8p23F);
+  const Vec clamped = x < lowest ? lowest : x;
+  const Vec shifted = clamped * Broadcast(1.44269504F) + shift;
+  const Vec n = shifted - shift;
+  const Words power_bits = (__builtin_bit_cast(Words, shifted) << 23) + 0x3f800000U;
+  const Vec power = __builtin_bit_cast(Vec, power_bits);
+  const Vec r = (clamped - n * Broadcast(0x1.62e4p-1F)) - n * Broadcast(0x1.7f7d1cp-20F);
+  Vec sum = Broadcast(1.0F / 5040);
+  for (const float factor : {1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F}) {
+    sum = sum * r + Broadcast(factor);
+  }
+  return power * (r + r * r * sum) + (power - Broadcast(1.0F));
+}
+
 }  // namespace
 }  // namespace ppx::kernels

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/loops.h"
 #include "kernels/parallel.h"
-#include "nn/elu.h"
 
 namespace ppx::nn {
 namespace {
@@ -86,7 +86,7 @@ void InputTail::ExtendFused(const at::Tensor& x, at::Tensor& extended, SlotState
     const float* source = from + row * given;
     float* target = to + row * (kept + given) + kept;
     if (elu_) {
-      Elu(source + begin, target + begin, end - begin);
+      kernels::CurrentElu()(source + begin, target + begin, end - begin);
     } else {
       std::copy(source + begin, source + end, target + begin);
     }

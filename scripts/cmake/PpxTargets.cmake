@@ -33,6 +33,16 @@ function(ppx_library name)
   target_link_libraries(ppx_${name} PUBLIC ${arg_LINKS} PRIVATE ppx_options ${arg_PRIVATE_LINKS})
 endfunction()
 
+# ppx_cuda_kernels(name SOURCES a.cu ...): the static library ppx_<name>_cuda, for the library's own use.
+function(ppx_cuda_kernels name)
+  cmake_parse_arguments(arg "" "" "SOURCES" ${ARGN})
+  add_library(ppx_${name}_cuda STATIC ${arg_SOURCES})
+  set_target_properties(ppx_${name}_cuda PROPERTIES
+    CUDA_ARCHITECTURES "80-real;90-real;90-virtual" CUDA_STANDARD 17 CUDA_RUNTIME_LIBRARY Shared
+    POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(ppx_${name}_cuda PRIVATE ${PROJECT_SOURCE_DIR}/lib)
+endfunction()
+
 # ppx_app(name SOURCES main.cc ... LINKS ...): the program bin/<name>.
 function(ppx_app name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
