@@ -6,8 +6,8 @@
 //
 // Both are const after construction and may be shared by threads; each state belongs to one thread.
 // A call may bring any number of whole frames: the result is that of one frame at a time. Where the
-// loader packs weights, SEANet and the quantiser keep even the bits, whatever the cuts, the other
-// rows and the number of threads.
+// loader packs weights, even the bits are, whatever the cuts, the other rows and the number of
+// threads.
 #pragma once
 
 #include <ATen/ATen.h>

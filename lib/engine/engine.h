@@ -112,7 +112,7 @@ class Engine {
   // The parts of Step, for those who have many frames of one side at hand, or need none of one.
   //
   // Any number of whole frames of the user: codes, [frames][codebooks]. What a slot gets depends on
-  // how its own frames are cut into calls (in the last bits of sums), and on nothing else.
+  // its own frames alone; on a GPU also on how they are cut into calls, in the last bits of sums.
   std::vector<std::vector<int32_t>> Encode(int slot, std::span<const float> pcm);
   // One frame of every row at once: codes [codebooks], samples [frame_samples]; empty for padding.
   std::vector<std::vector<int32_t>> EncodeFrames(std::span<const FrameInput> rows,

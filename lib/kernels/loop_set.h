@@ -9,7 +9,8 @@ struct LoopSet {
   Loops<float> f32;
   Loops<Bf16> bf16;
   RopeAngles rope_angles;
-  EluLoop elu;
+  Activation elu;
+  Activation gelu;
 };
 
 extern const LoopSet kPortableLoops;

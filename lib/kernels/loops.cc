@@ -31,6 +31,7 @@ const Loops<Bf16>& CurrentLoops() {
   return CurrentSet().bf16;
 }
 RopeAngles CurrentRopeAngles() { return CurrentSet().rope_angles; }
-EluLoop CurrentElu() { return CurrentSet().elu; }
+Activation CurrentElu() { return CurrentSet().elu; }
+Activation CurrentGelu() { return CurrentSet().gelu; }
 
 }  // namespace ppx::kernels

@@ -1,5 +1,6 @@
 // lib/kernels/loops.h: what is computed row by row beside the matrix products: attention of one
-// head, rotary embedding, RMSNorm, SiLU gate, ELU; one set of loops for each instruction set.
+// head, rotary embedding, RMSNorm, SiLU gate, activations; one set of loops for each instruction
+// set.
 //
 // Sums are in float32, and their order is a function of the sizes named here alone. So a result
 // depends neither on what is computed beside it nor on the number of threads; across instruction
@@ -62,10 +63,13 @@ struct Loops {
 using RopeAngles = void (*)(float position, const float* frequencies, int64_t pairs, float* cos,
                             float* sin);
 
-// The activation between Mimi's convolutions: y[i] = x[i] where x[i] > 0, else exp(x[i]) - 1, to
-// within 2 units in the last place. NaN stays NaN. The bits of a result depend on x[i] alone, not
-// on its place or the machine. y may be x.
-using EluLoop = void (*)(const float* x, float* y, int64_t count);
+// Activations of the codec. NaN stays NaN; the bits of y[i] depend on x[i] alone, not on its place.
+// y may be x.
+//   ELU   x where x > 0, else exp(x) - 1, to within 2 units in the last place; the same bits on
+//         every machine
+//   GELU  x times the normal distribution's function at x (Hendrycks and Gimpel, arXiv 1606.08415):
+//         to within 1e-6 of itself for x > -5, where it is far below float32's steps at 1
+using Activation = void (*)(const float* x, float* y, int64_t count);
 
 // Those of CurrentIsa().
 template <typename T>
@@ -75,6 +79,7 @@ const Loops<float>& CurrentLoops();
 template <>
 const Loops<Bf16>& CurrentLoops();
 RopeAngles CurrentRopeAngles();
-EluLoop CurrentElu();
+Activation CurrentElu();
+Activation CurrentGelu();
 
 }  // namespace ppx::kernels

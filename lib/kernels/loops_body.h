@@ -373,20 +373,33 @@ void FillRopeAngles(float position, const float* frequencies, int64_t pairs, flo
   }
 }
 
+template <typename Function>
+void ForEach(const float* x, float* y, int64_t count, const Function& function) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) Store(function(Load(x + i)), y + i);
+  if (i < count) StorePart(function(LoadPart(x + i, count - i)), y + i, count - i);
+}
+
 void Elu(const float* x, float* y, int64_t count) {
-  const auto elu = [](Vec v) {
+  ForEach(x, y, count, [](Vec v) {
     const Vec zero{};
     return v > zero ? v : ExpMinusOne(v > zero ? zero : v);
-  };
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) Store(elu(Load(x + i)), y + i);
-  if (i < count) StorePart(elu(LoadPart(x + i, count - i)), y + i, count - i);
+  });
+}
+
+void Gelu(const float* x, float* y, int64_t count) {
+  ForEach(x, y, count, [](Vec v) {
+    const Vec zero{};
+    const Vec tail = NormalTail(v > zero ? v : -v);
+    return v * (v > zero ? Broadcast(1.0F) - tail : tail);
+  });
 }
 
 constexpr LoopSet kLoops{{Attend<float>, Rotate<float>, RmsNorm<float>, SiluGate<float>},
                          {Attend<Bf16>, Rotate<Bf16>, RmsNorm<Bf16>, SiluGate<Bf16>},
                          FillRopeAngles,
-                         Elu};
+                         Elu,
+                         Gelu};
 
 }  // namespace
 }  // namespace ppx::kernels

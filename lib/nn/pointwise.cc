@@ -89,4 +89,19 @@ at::Tensor SiluGatePlain(const at::Tensor& x) {
   return at::silu(x.narrow(-1, 0, half)).mul_(x.narrow(-1, half, half));
 }
 
+at::Tensor Gelu(const at::Tensor& x) {
+  if (!x.is_cpu() || x.scalar_type() != at::kFloat) return GeluPlain(x);
+  const at::Tensor packed = x.contiguous();
+  at::Tensor result = at::empty(packed.sizes(), packed.options());
+  const int64_t count = result.numel();
+  const float* from = packed.const_data_ptr<float>();
+  float* to = result.data_ptr<float>();
+  InParts(count, std::max<int64_t>(count / kGateElements, 1), [&](int64_t begin, int64_t end) {
+    kernels::CurrentGelu()(from + begin, to + begin, end - begin);
+  });
+  return result;
+}
+
+at::Tensor GeluPlain(const at::Tensor& x) { return at::gelu(x); }
+
 }  // namespace ppx::nn

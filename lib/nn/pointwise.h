@@ -20,4 +20,8 @@ at::Tensor RmsNormPlain(const at::Tensor& x, const at::Tensor& alpha);
 at::Tensor SiluGate(const at::Tensor& x);
 at::Tensor SiluGatePlain(const at::Tensor& x);
 
+// x times the normal distribution's function at x; not the approximation by tanh.
+at::Tensor Gelu(const at::Tensor& x);
+at::Tensor GeluPlain(const at::Tensor& x);
+
 }  // namespace ppx::nn

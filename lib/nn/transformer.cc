@@ -87,7 +87,7 @@ at::Tensor Transformer::LayerForward(const Layer& layer, const LayerMatrices& ma
   if (layer.scale1.defined()) branch.mul_(layer.scale1);
   x = x + branch;
   at::Tensor hidden = matrices.mlp_in(Norm(x, layer.norm2_weight, layer.norm2_bias));
-  hidden = spec_.mlp == MlpKind::kSiluGate ? SiluGate(hidden) : at::gelu(hidden);
+  hidden = spec_.mlp == MlpKind::kSiluGate ? SiluGate(hidden) : Gelu(hidden);
   branch = matrices.mlp_out(hidden);
   if (layer.scale2.defined()) branch.mul_(layer.scale2);
   return x + branch;

@@ -91,36 +91,45 @@ TEST_CASE("the decoder gives the reference's samples, frame by frame and in larg
   CheckDecoder(Codec(kPlain));
 }
 
-// The two parts of the codec that see samples, x: [1, F * steps, channels].
-template <typename Seanet>
-void CheckSameBits(Codec& codec, const at::Tensor& x, int64_t steps) {
-  nn::StateLayout layout;
-  const Seanet seanet(codec.config.mimi.seanet, codec.loader, layout);
-  nn::SlotState alone(layout, 1, at::kCPU);
-  const at::Tensor whole = seanet.Forward(x, alone, {0});
+// Calls part(x, state, slots) with `x` [1, steps, channels] cut into pieces, beside other rows.
+template <typename NewState, typename Part>
+void CheckSameBits(const at::Tensor& x, int64_t steps, const NewState& new_state,
+                   const Part& part) {
+  nn::SlotState alone = new_state(1);
+  const at::Tensor whole = part(x, alone, nn::SlotIds{0});
   for (const int64_t frames : {1, 7}) {
-    nn::SlotState state(layout, 3, at::kCPU);
+    CAPTURE(frames);
+    nn::SlotState state = new_state(3);
     std::vector<at::Tensor> pieces;
     for (int64_t begin = 0; begin < x.size(1); begin += frames * steps) {
       const at::Tensor piece = x.narrow(1, begin, std::min(frames * steps, x.size(1) - begin));
-      pieces.push_back(seanet
-                           .Forward(at::cat({at::randn_like(piece), piece, piece.neg()}), state,
-                                    {0, 2, nn::kPadding})
+      pieces.push_back(part(at::cat({piece.flip(1), piece, piece.flip(1)}), state,
+                            nn::SlotIds{0, 2, nn::kPadding})
                            .narrow(0, 1, 1));
     }
     CheckEqual(at::cat(pieces, 1), whole);
   }
 }
 
-TEST_CASE("SEANet gives the same bits however the signal is cut, and whoever is beside it") {
-  at::manual_seed(12);
-  Codec codec;
-  const codec::MimiConfig& config = codec.config.mimi;
-  CheckSameBits<codec::SeanetEncoder>(codec, UserFrames(codec).transpose(1, 2),
-                                      config.frame_samples());
-  CheckSameBits<codec::SeanetDecoder>(
-      codec, at::randn({1, int64_t{30} * config.steps_per_frame(), config.seanet.dimension}),
-      config.steps_per_frame());
+TEST_CASE("the codec gives the same bits however the signal is cut, and whoever is beside it") {
+  const Codec codec;
+  const auto latent = [&](const at::Tensor& pcm, nn::SlotState& state, const nn::SlotIds& slots) {
+    at::Tensor seen;
+    codec.encoder.Encode(pcm.transpose(1, 2), state, slots,
+                         [&](std::string_view name, const at::Tensor& value) {
+                           if (name == "mimi.latent") seen = value.clone();
+                         });
+    return seen.transpose(1, 2);
+  };
+  CheckSameBits(
+      UserFrames(codec).transpose(1, 2), codec.config.mimi.frame_samples(),
+      [&](int slots) { return codec.encoder.NewState(slots); }, latent);
+  const auto spoken = [&](const at::Tensor& codes, nn::SlotState& state, const nn::SlotIds& slots) {
+    return codec.decoder.Decode(codes.transpose(1, 2), state, slots).transpose(1, 2);
+  };
+  CheckSameBits(
+      Golden("mimi.decode_codes").to(at::kLong).unsqueeze(0).transpose(1, 2), 1,
+      [&](int slots) { return codec.decoder.NewState(slots); }, spoken);
 }
 
 TEST_CASE("the voice recording is normalised and encoded as the reference does") {

@@ -14,7 +14,7 @@ TEST_CASE("ELU is exact to 2 units in the last place, wherever a number lies") {
   for (float value = -40; value < 2; value += 0.00037F) x.push_back(value);
   std::vector<float> y(x.size());
   const auto count = static_cast<int64_t>(x.size());
-  const EluLoop elu = CurrentElu();
+  const Activation elu = CurrentElu();
   elu(x.data(), y.data(), count);
   double worst = 0;
   for (size_t i = 0; i < x.size(); ++i) {

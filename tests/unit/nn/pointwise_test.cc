@@ -69,6 +69,29 @@ TEST_CASE("the SiLU gate in one pass gives what tensor operations give, for widt
   });
 }
 
+TEST_CASE("GELU gives what tensor operations give, and the same bits wherever a number lies") {
+  test::ForEachIsa([] {
+    const at::Tensor x = at::arange(-15.0, 15.0, 0.0007, at::kFloat);
+    const at::Tensor y = Gelu(x);
+    const at::Tensor wide = x.to(at::kDouble);
+    const at::Tensor exact = wide * 0.5 * at::special_erfc(-wide / std::sqrt(2.0));
+    const at::Tensor error = (y.to(at::kDouble) - exact).abs();
+    CHECK(error.max().item<double>() < 1e-6);
+    CHECK((error / exact.abs()).masked_fill(x.lt(-5) | x.eq(0), 0).max().item<double>() < 1e-6);
+    CheckClose(y, GeluPlain(x), 1e-6);
+    for (const int64_t from : {1, 7, 1000}) {
+      CheckEqual(Gelu(x.narrow(0, from, 3003)), y.narrow(0, from, 3003));
+    }
+    CheckEqual(Gelu(x.slice(0, 0, 3000, 3)), y.slice(0, 0, 3000, 3));
+    const float infinity = std::numeric_limits<float>::infinity();
+    const at::Tensor odd =
+        Gelu(at::tensor({std::numeric_limits<float>::quiet_NaN(), infinity, 0.0F, -100.0F}));
+    CHECK(odd[0].isnan().item<bool>());
+    CheckEqual(odd.slice(0, 1), at::tensor({infinity, 0.0F, -0.0F}));
+    CHECK(Gelu(at::zeros({0, 8})).sizes().vec() == std::vector<int64_t>{0, 8});
+  });
+}
+
 TEST_CASE("the sigmoid is accurate to a few units of float32 wherever it is a normal number") {
   test::ForEachIsa([] {
     const at::Tensor a = at::arange(-87.0, 100.0, 0.001, at::kFloat);
