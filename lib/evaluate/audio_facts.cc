@@ -73,7 +73,6 @@ Json Encode(const AudioFacts& facts) {
           {"speech", ToJson(facts.speech)},
           {"benchmark_speech", ToJson(facts.benchmark_speech)},
           {"loudness_lufs", facts.loudness_lufs ? Json(*facts.loudness_lufs) : Json()},
-          {"peak", facts.peak},
           {"clipped_samples", facts.clipped_samples},
           {"noise_like_s", facts.noise_like_s},
           {"repeated_frames", facts.repeated_frames}};
@@ -89,7 +88,6 @@ std::optional<AudioFacts> Decode(const Json& json) {
     facts.benchmark_speech = Segments(json.at("benchmark_speech"));
     const Json& loudness = json.at("loudness_lufs");
     if (!loudness.is_null()) facts.loudness_lufs = loudness.get<double>();
-    facts.peak = json.at("peak");
     facts.clipped_samples = json.at("clipped_samples");
     facts.noise_like_s = json.at("noise_like_s");
     facts.repeated_frames = json.at("repeated_frames");
@@ -130,9 +128,6 @@ AudioFacts AudioAnalyst::Measure(const std::string& path, int channel, bool benc
   if (benchmark) facts.benchmark_speech = OnBenchmarkAxis(vad_, audio);
   const auto loudness = audio::IntegratedLoudnessLufs(audio.samples, audio.sample_rate_hz);
   if (loudness && std::isfinite(*loudness)) facts.loudness_lufs = loudness;
-  for (const float sample : audio.samples) {
-    facts.peak = std::max(facts.peak, static_cast<double>(std::abs(sample)));
-  }
   facts.clipped_samples = annotate::ClippedSamples(audio.samples);
   facts.noise_like_s = annotate::LongestFlatStretch(audio, kFlatness);
   facts.repeated_frames = LongestRepeat(audio);

@@ -21,10 +21,9 @@ struct AudioFacts {
   // times rounded to 0.1 s, ends capped at the length on that axis.
   std::vector<base::Segment> benchmark_speech;
   std::optional<double> loudness_lufs;  // finite; no value for silence and under 0.4 s
-  double peak = 0;
-  int64_t clipped_samples = 0;  // at or beyond full scale
-  double noise_like_s = 0;      // longest stretch with a spectral flatness over 0.3
-  double repeated_frames = 0;   // longest run of 80 ms frames that sound the same
+  int64_t clipped_samples = 0;          // at or beyond full scale
+  double noise_like_s = 0;              // longest stretch with a spectral flatness over 0.3
+  double repeated_frames = 0;           // longest run of 80 ms frames that sound the same
 
   double duration_s() const { return static_cast<double>(samples) / rate_hz; }
 };
