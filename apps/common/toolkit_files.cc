@@ -26,6 +26,7 @@ std::string Environment(const char* name) {
 }
 
 constexpr size_t kDigestDigits = 64;
+constexpr off_t kLargeFile = off_t{64} << 20;  // smaller ones are hashed sooner than found
 
 }  // namespace
 
@@ -61,7 +62,9 @@ std::string CachedSha256File(const std::string& path, const std::atomic<bool>* c
   struct stat facts {};
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
-  if (error || ::stat(real.c_str(), &facts) != 0) return base::Sha256File(path, cancel);
+  if (error || ::stat(real.c_str(), &facts) != 0 || facts.st_size < kLargeFile) {
+    return base::Sha256File(path, cancel);
+  }
   const std::string identity =
       fmt::format("{}\n{} {} {} {}.{:09}", real.string(), facts.st_dev, facts.st_ino, facts.st_size,
                   facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec);

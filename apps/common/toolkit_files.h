@@ -17,8 +17,8 @@ std::string ToolkitCache();
 // (kBadInput) listing what there is.
 std::string FindOwnFile(const std::string& name, const std::string& folder);
 
-// SHA-256 of a large file. The cache keeps it by the file's path, inode, size and time of change,
-// so that gigabytes are read once. A cache that cannot be written is no error. Throws as
+// SHA-256 of a file. Of a large one the cache keeps it, by the file's path, inode, size and time of
+// change, so that gigabytes are read once. A cache that cannot be written is no error. Throws as
 // base::Sha256File.
 std::string CachedSha256File(const std::string& path, const std::atomic<bool>* cancel);
 

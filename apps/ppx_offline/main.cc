@@ -8,10 +8,10 @@
 #include <memory>
 
 #include "base/atomic_file.h"
-#include "base/digest.h"
 #include "common/console.h"
 #include "common/measure.h"
 #include "common/program.h"
+#include "common/toolkit_files.h"
 #include "common/version.h"
 #include "engine/device.h"
 #include "engine/offline.h"
@@ -62,8 +62,8 @@ engine::SystemPrompt ReadPrompt(const ResolvedOptions& options, const engine::Mo
   return prompt;
 }
 
-// SHA-256 of each file, by its role. Hashing gigabytes takes seconds: it runs beside the dialogue.
-// Ends early once `cancel` is true.
+// SHA-256 of each file, by its role. Hashing gigabytes for the first time takes seconds: it runs
+// beside the dialogue. Ends early once `cancel` is true.
 std::future<Json> HashFiles(const ResolvedOptions& options, const std::atomic<bool>& cancel) {
   std::vector<std::pair<std::string, std::string>> files{
       {"input_wav", options.raw.input_wav},
@@ -75,7 +75,7 @@ std::future<Json> HashFiles(const ResolvedOptions& options, const std::atomic<bo
   return std::async(std::launch::async, [files, &cancel] {
     Json json;
     for (const auto& [role, path] : files) {
-      json[role] = {{"path", path}, {"sha256", base::Sha256File(path, &cancel)}};
+      json[role] = {{"path", path}, {"sha256", CachedSha256File(path, &cancel)}};
     }
     return json;
   });
