@@ -1,6 +1,7 @@
 #include "common/program.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <csignal>
 #include <cstdio>

@@ -1,12 +1,15 @@
 // apps/common/program.h: the frame of every program: errors to exit codes, signals to a flag.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <functional>
 #include <string>
 
 #include "base/error.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

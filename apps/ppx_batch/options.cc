@@ -1,6 +1,7 @@
 #include "ppx_batch/options.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <memory>
 

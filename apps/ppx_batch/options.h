@@ -1,13 +1,16 @@
 // apps/ppx_batch/options.h: the command line of ppx-batch.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "rendering/model_options.h"
 #include "rendering/prompt_options.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

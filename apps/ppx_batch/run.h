@@ -1,12 +1,15 @@
 // apps/ppx_batch/run.h: the three things that ppx-batch does.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "ppx_batch/options.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

@@ -2,10 +2,13 @@
 // what runs when it was chosen.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 
 #include "base/error.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

@@ -1,5 +1,6 @@
 #include "ppx_eval/detectors.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 
 #include "annotate/energy_vad.h"

@@ -1,11 +1,14 @@
 // apps/ppx_eval/detectors.h: options that several subcommands share: the detector, the cache.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
 #include "annotate/vad.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

@@ -1,7 +1,6 @@
 // apps/ppx_eval/gating.h: results judged by rules: what `gate` and `run` have in common.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <ostream>
 #include <string>

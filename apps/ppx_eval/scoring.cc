@@ -1,6 +1,7 @@
 #include "ppx_eval/scoring.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <filesystem>
 #include <iostream>

@@ -1,7 +1,6 @@
 // apps/ppx_eval/scoring.h: a suite scored, told and written: what `score` and `run` have in common.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +10,10 @@
 #include "metrics/bootstrap.h"
 #include "ppx_eval/detectors.h"
 #include "report/results.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

@@ -1,6 +1,7 @@
 // ppx-offline: one recording through PersonaPlex, as if live.
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <future>

@@ -1,7 +1,6 @@
 // apps/ppx_offline/options.h: the command line of ppx-offline, and what it comes to.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +11,10 @@
 #include "hub/model_files.h"
 #include "rendering/model_options.h"
 #include "rendering/prompt_options.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

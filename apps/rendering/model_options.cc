@@ -1,6 +1,7 @@
 #include "rendering/model_options.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <charconv>
 #include <filesystem>

@@ -1,13 +1,16 @@
 // apps/rendering/model_options.h: the options that say which model runs, where and how.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "engine/engine.h"
 #include "hub/model_files.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

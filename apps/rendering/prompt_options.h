@@ -2,7 +2,6 @@
 // what a dialogue starts from once they are settled.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,10 @@
 #include "hub/model_files.h"
 #include "text/persona.h"
 #include "text/tokenizer.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ppx::app {
 

@@ -29,8 +29,7 @@ find_package(Boost 1.74 QUIET)  # headers only: Boost.Math, Boost.Random
 ppx_require(Boost_FOUND "Boost 1.74 or newer")
 find_package(fmt QUIET)
 ppx_require(fmt_FOUND fmt)
-# Header-only: LibTorch ships headers of another fmt, which its includes put in front of ours.
-add_library(ppx_fmt ALIAS fmt::fmt-header-only)
+add_library(ppx_fmt ALIAS fmt::fmt)
 find_package(CLI11 QUIET)
 ppx_require(CLI11_FOUND CLI11)
 find_path(DOCTEST_INCLUDE_DIR doctest/doctest.h)
@@ -73,6 +72,9 @@ add_library(ppx_torch INTERFACE)
 target_include_directories(ppx_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(ppx_torch INTERFACE torch_cpu_library c10)
 target_compile_options(ppx_torch INTERFACE ${TORCH_CXX_FLAGS})
+# LibTorch ships headers of another fmt, which its includes put in front of those of the library we
+# link. The names of the two differ, so they can live side by side.
+target_compile_definitions(ppx_torch INTERFACE FMT_HEADER_ONLY=1)
 # libcudart and libcupti, which the CPU half of a CUDA LibTorch needs at load time.
 get_filename_component(ppx_nvidia_lib ${TORCH_INSTALL_PREFIX}/../nvidia/cu13/lib ABSOLUTE)
 target_link_options(ppx_torch INTERFACE

@@ -10,7 +10,7 @@ if(PPX_WERROR)
     # wrong about every std::optional of a container.
     target_compile_options(ppx_options INTERFACE
       -Wno-maybe-uninitialized -Wno-error=stringop-overflow -Wno-error=array-bounds
-      -Wno-error=restrict)
+      -Wno-restrict)
     if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
       target_compile_options(ppx_options INTERFACE -Wno-error=dangling-reference)
     endif()

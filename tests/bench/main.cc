@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
