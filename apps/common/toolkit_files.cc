@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <span>
 #include <vector>
@@ -14,16 +13,12 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/small_file.h"
+#include "base/user_folders.h"
 
 namespace ppx::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 constexpr size_t kDigestDigits = 64;
 constexpr off_t kLargeFile = off_t{64} << 20;  // smaller ones are hashed sooner than found
@@ -31,14 +26,7 @@ constexpr off_t kLargeFile = off_t{64} << 20;  // smaller ones are hashed sooner
 }  // namespace
 
 std::string DataFolder() {
-  const std::string folder = Environment("PPX_DATA");
-  return folder.empty() ? PPX_DATA_DIR : folder;
-}
-
-std::string ToolkitCache() {
-  if (const std::string cache = Environment("PPX_CACHE"); !cache.empty()) return cache;
-  if (const std::string xdg = Environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/ppx";
-  return Environment("HOME") + "/.cache/ppx";
+  return base::EnvironmentFolder("PPX_DATA").value_or(PPX_DATA_DIR).string();
 }
 
 std::string FindOwnFile(const std::string& name, const std::string& folder) {
@@ -68,7 +56,7 @@ std::string CachedSha256File(const std::string& path, const std::atomic<bool>* c
   const std::string identity =
       fmt::format("{}\n{} {} {} {}.{:09}", real.string(), facts.st_dev, facts.st_ino, facts.st_size,
                   facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec);
-  const fs::path folder = fs::path(ToolkitCache()) / "digests";
+  const fs::path folder = base::ToolkitCache() / "digests";
   const fs::path entry =
       folder / base::Sha256Hex(std::as_bytes(std::span(identity.data(), identity.size())));
   if (fs::is_regular_file(entry, error)) {

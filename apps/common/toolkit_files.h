@@ -1,4 +1,4 @@
-// apps/common/toolkit_files.h: where the toolkit's own files and its cache lie.
+// apps/common/toolkit_files.h: the toolkit's own files, and what its cache knows of others.
 #pragma once
 
 #include <atomic>
@@ -8,10 +8,6 @@ namespace ppx::app {
 
 // The folder of prompts/, voices/, configs/ and eval/: $PPX_DATA, else the source tree.
 std::string DataFolder();
-
-// What scripts/setup fetched and what programs keep: $PPX_CACHE, else $XDG_CACHE_HOME/ppx, else
-// ~/.cache/ppx.
-std::string ToolkitCache();
 
 // A file that `name` is, or DATA/FOLDER/NAME.yaml of the toolkit's own. Throws base::Error
 // (kBadInput) listing what there is.

@@ -190,7 +190,8 @@ void EngineRenderer::EncodeUsers() {
     for (Agent& agent : running->agents) {
       const auto slot = static_cast<size_t>(agent.slot);
       if (running->live()) {
-        agent.codes.assign(1, std::move(codes[slot]));
+        agent.codes.clear();
+        agent.codes.push_back(std::move(codes[slot]));
         agent.next_code = 0;
       }
       rows_[slot] = {.slot = agent.slot, .codes = agent.codes[agent.next_code++]};

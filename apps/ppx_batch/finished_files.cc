@@ -20,19 +20,18 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// What is there already stays: it is a link of an earlier run, or the user's.
-void Link(const std::string& file, const fs::path& folder) {
-  const fs::path link = folder / fs::path(file).filename();
+}  // namespace
+
+void Link(const fs::path& file, const fs::path& link) {
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return;
+  fs::create_directories(link.parent_path(), error);
   fs::create_symlink(fs::canonical(file, error), link, error);
   if (error && error != std::errc::file_exists) {
-    base::ThrowResource(
-        fmt::format("{}: cannot be linked to {}: {}", link.string(), file, error.message()));
+    base::ThrowResource(fmt::format("{}: cannot be linked to {}: {}", link.string(), file.string(),
+                                    error.message()));
   }
 }
-
-}  // namespace
 
 std::vector<std::string> OutputPaths(const BatchDialogue& dialogue) {
   const OutputNames& names = dialogue.names;
@@ -122,7 +121,7 @@ batch::DialogueOutcome WriteFinished(const FinishedBatchDialogue& finished,
   base::WriteFileAtomically(at(names.record),
                             record.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 
-  for (const std::string& file : dialogue.links) Link(file, folder);
+  for (const std::string& file : dialogue.links) Link(file, folder / fs::path(file).filename());
 
   batch::DialogueOutcome outcome;
   outcome.audio_s = duration_s;

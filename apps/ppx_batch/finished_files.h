@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,5 +39,9 @@ std::vector<std::string> OutputPaths(const BatchDialogue& dialogue);
 // same bytes: nothing in them tells when or how fast it was made. Throws base::Error.
 batch::DialogueOutcome WriteFinished(const FinishedBatchDialogue& finished,
                                      const RenderContext& context);
+
+// Makes `link`, and its folder, where `file` exists. What is there already stays: it is a link of
+// an earlier run, or the user's. Throws base::Error (kResource).
+void Link(const std::filesystem::path& file, const std::filesystem::path& link);
 
 }  // namespace ppx::app

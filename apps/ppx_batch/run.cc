@@ -11,8 +11,11 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <set>
+#include <span>
 #include <thread>
 
+#include "base/user_folders.h"
 #include "batch/journal_sink.h"
 #include "batch/ledger.h"
 #include "batch/merge.h"
@@ -29,6 +32,7 @@
 #include "common/version.h"
 #include "engine/device.h"
 #include "ppx_batch/engine_renderer.h"
+#include "ppx_batch/finished_files.h"
 #include "ppx_batch/requests.h"
 #include "ppx_batch/watch.h"
 #include "script/command_synthesiser.h"
@@ -111,6 +115,19 @@ int64_t GivenSlots(const std::string& text) {
   return value;
 }
 
+// What the prompts that an engine keeps take of its memory, at most.
+int64_t PromptBytes(const Batch& batch, std::span<const size_t> todo, int64_t bytes_per_step) {
+  std::set<const PromptSource*> prompts;
+  int64_t longest = 0;
+  for (const size_t index : todo) {
+    for (const AgentSide& side : batch.dialogues[index].agents) {
+      prompts.insert(side.prompt.get());
+      longest = std::max(longest, side.prompt->steps);
+    }
+  }
+  return std::min<int64_t>(kPromptsKept, std::ssize(prompts)) * longest * bytes_per_step;
+}
+
 // How many slots each device gets. On a GPU it is part of what determines the bytes: the same for
 // all shards of a plan on equal machines, and for a run that continues another.
 int64_t ChooseSlots(const RawOptions& raw, const batch::Plan& plan, const batch::Ledger& ledger,
@@ -149,16 +166,7 @@ int64_t ChooseSlots(const RawOptions& raw, const batch::Plan& plan, const batch:
 
 void LinkShared(const Batch& batch, const std::string& data) {
   for (const std::string& name : batch.shared_files) {
-    const fs::path source = fs::path(data) / name;
-    const fs::path link = fs::path(batch.output_folder) / name;
-    std::error_code error;
-    if (!fs::is_regular_file(source, error)) continue;
-    fs::create_directories(link.parent_path(), error);
-    fs::create_symlink(fs::canonical(source, error), link, error);
-    if (error && error != std::errc::file_exists) {
-      base::ThrowResource(fmt::format("{}: cannot be linked to {}: {}", link.string(),
-                                      source.string(), error.message()));
-    }
+    Link(fs::path(data) / name, fs::path(batch.output_folder) / name);
   }
 }
 
@@ -277,7 +285,7 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
     script::SynthesiserOptions speak;
     speak.command = CLI::detail::split_up(raw.speak);
     speak.timeout_s = raw.speak_timeout_s;
-    speak.cache_folder = ToolkitCache();
+    speak.cache_folder = base::ToolkitCache().string();
     speak.cancel = &Interrupted();
     synthesiser.emplace(speak);
   }
@@ -332,10 +340,6 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
     }
     const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const auto count = static_cast<int>(devices.size());
-    // The CPU's weights stay in the page cache, which counts as free.
-    int64_t free_bytes = engine::FreeMemoryBytes(at::kCPU) -
-                         static_cast<int64_t>(fs::file_size(model.files.moshi_weight) +
-                                              fs::file_size(model.files.mimi_weight));
     for (size_t i = 0; i < devices.size(); ++i) {
       devices[i].name = device_names[i];
       const bool shares_cpu = count > 1 && device_names[i] == "cpu" && raw.threads == 0;
@@ -356,9 +360,10 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
     stage.End();
     model_s = SecondsSince(load_begun);
     const engine::Engine& first = *devices.front().engine;
-    if (first.device().is_cuda()) free_bytes = engine::FreeMemoryBytes(first.device());
-    free_bytes -= int64_t{kPromptsKept} * first.BytesPerSlot();
+    int64_t free_bytes = engine::FreeMemoryBytes(first.device());
     if (first.device().is_cpu()) free_bytes /= count;
+    const int64_t ring_steps = std::clamp<int64_t>(max_steps, 1, config.lm.context);
+    free_bytes -= PromptBytes(batch, list.todo, first.BytesPerSlot() / ring_steps);
     slots = ChooseSlots(raw, batch.plan, ledger, first, free_bytes, devices.size());
   }
   journal.Run(RunFacts(shard, device_names, slots, list.todo.size()));

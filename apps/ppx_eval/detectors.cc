@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "annotate/energy_vad.h"
-#include "common/toolkit_files.h"
+#include "base/user_folders.h"
 #include "torchscript/silero_vad.h"
 
 namespace ppx::app {
@@ -39,13 +39,13 @@ std::unique_ptr<annotate::Vad> MakeVad(const DetectorOptions& options) {
   const std::string path =
       !options.vad_model.empty()
           ? options.vad_model
-          : (fs::path(ToolkitCache()) / "silero-vad-6.2.1" / "silero_vad.jit").string();
+          : (base::ToolkitCache() / "silero-vad-6.2.1" / "silero_vad.jit").string();
   return std::make_unique<torchscript::SileroVad>(path);
 }
 
 std::string CacheFolder(const DetectorOptions& options) {
   if (options.no_cache) return "";
-  return options.cache.empty() ? ToolkitCache() + "/eval" : options.cache;
+  return options.cache.empty() ? (base::ToolkitCache() / "eval").string() : options.cache;
 }
 
 }  // namespace ppx::app

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/user_folders.h"
 #include "common/toolkit_files.h"
 
 namespace ppx::app {
@@ -96,7 +97,7 @@ hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_
 std::string QuantisedFile(const ModelOptions& options, const std::string& moshi_sha256) {
   if (options.quantize.empty()) return "";
   const std::string name = fmt::format("{}-{}.safetensors", moshi_sha256, options.quantize);
-  return (fs::path(ToolkitCache()) / "quantised" / name).string();
+  return (base::ToolkitCache() / "quantised" / name).string();
 }
 
 std::string QuantisedFile(const ModelOptions& options, const hub::ModelFiles& files,

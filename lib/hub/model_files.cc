@@ -1,12 +1,9 @@
 #include "hub/model_files.h"
 
 #include <fmt/format.h>
-#include <pwd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -16,6 +13,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/user_folders.h"
 
 namespace ppx::hub {
 namespace {
@@ -67,40 +65,12 @@ std::string Listed(const std::vector<std::string>& names, size_t most) {
   return text;
 }
 
-std::optional<fs::path> HomeFolder() {
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return home;
-  if (const passwd* user = getpwuid(geteuid()); user != nullptr) return user->pw_dir;
-  return std::nullopt;
-}
-
-// The folder that an environment variable names, a leading ~ replaced as the hub's own tool does.
-std::optional<fs::path> EnvironmentFolder(const char* variable) {
-  const char* value = std::getenv(variable);
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  const std::string_view text = value;
-  if (text == "~" || text.substr(0, 2) == "~/") {
-    if (const auto home = HomeFolder())
-      return *home / text.substr(std::min<size_t>(2, text.size()));
-  }
-  return fs::path(text);
-}
-
-fs::path UserCache() {
-  if (auto folder = EnvironmentFolder("XDG_CACHE_HOME")) return *folder;
-  return HomeFolder().value_or("/") / ".cache";
-}
-
-fs::path PpxCache() {
-  if (auto folder = EnvironmentFolder("PPX_CACHE")) return *folder;
-  return UserCache() / "ppx";
-}
-
 fs::path HubCache() {
   for (const char* variable : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
-    if (auto folder = EnvironmentFolder(variable)) return *folder;
+    if (auto folder = base::EnvironmentFolder(variable)) return *folder;
   }
-  if (auto folder = EnvironmentFolder("HF_HOME")) return *folder / "hub";
-  return UserCache() / "huggingface" / "hub";
+  if (auto folder = base::EnvironmentFolder("HF_HOME")) return *folder / "hub";
+  return base::UserCache() / "huggingface" / "hub";
 }
 
 std::string HowToFetch(const std::string& repository) {
@@ -245,7 +215,7 @@ Place FindPlace(const std::string& model) {
   const std::string commit = FindCommit(*name, place.storage);
   place.folder = place.storage / "snapshots" / commit;
   place.source = fmt::format("snapshot {} of {} in {}", commit, name->repository, cache.string());
-  place.unpacked_voices = PpxCache() / "voices" / name->folded() / commit;
+  place.unpacked_voices = base::ToolkitCache() / "voices" / name->folded() / commit;
   return place;
 }
 
