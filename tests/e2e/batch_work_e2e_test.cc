@@ -140,7 +140,8 @@ TEST_CASE("batch work: two processes on one folder, and no dialogue twice") {
 
 TEST_CASE("batch work: SIGTERM ends a run cleanly, and the next one goes on") {
   const Folder folder;
-  const std::string manifest = WriteJobs(folder, 12);
+  constexpr size_t kDialogues = 150;  // seconds of work: the signal comes amid it
+  const std::string manifest = WriteJobs(folder, kDialogues);
   const Arguments arguments{"--manifest", manifest, "--output-dir", folder / "out", "--batch", "1"};
   RunOptions options;
   options.signal_at = "\"event\":\"progress\"";
@@ -151,7 +152,7 @@ TEST_CASE("batch work: SIGTERM ends a run cleanly, and the next one goes on") {
   for (const auto& [path, bytes] : Outputs(folder / "out")) CHECK(path.ends_with(".tmp") == false);
   const RunResult rest = Batch(arguments + Arguments{"--json"});
   CHECK(rest.exit_code == 0);
-  CHECK(JournalEntries(folder / "out", "done").size() == 12);
+  CHECK(JournalEntries(folder / "out", "done").size() == kDialogues);
 }
 
 TEST_CASE("batch work: a matrix gives every input to every variant, with the same random numbers") {
