@@ -18,8 +18,9 @@
 namespace ppx::kernels {
 
 inline constexpr int64_t kPanel = 64;
-inline constexpr int64_t kSixteen = 16;  // outputs of one 512-bit register
-inline constexpr int kTileRows = 6;      // rows that a kernel computes at once, at most
+inline constexpr int64_t kSixteen = 16;       // outputs of one 512-bit register
+inline constexpr int64_t kSixteenBytes = 64;  // that it holds
+inline constexpr int kTileRows = 6;           // rows that a kernel computes at once, at most
 
 constexpr int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 

@@ -77,8 +77,8 @@ struct BFloat16 {
   static void Multiply(const PanelJob& job, int sixteen) {
     const __m256i upper = _mm256_set1_epi32(static_cast<int32_t>(0xffff0000U));
     Sums<rows> sums(job, sixteen);
-    const std::byte* weights = job.weights + sixteen * 64;
-    for (int64_t i = 0; i < job.inputs; i += 2, weights += sixteens * 64) {
+    const std::byte* weights = job.weights + sixteen * kSixteenBytes;
+    for (int64_t i = 0; i < job.inputs; i += 2, weights += sixteens * kSixteenBytes) {
       const __m256i low = Load(weights);
       const __m256i high = Load(weights + 32);
       const __m256 low0 = _mm256_castsi256_ps(_mm256_slli_epi32(low, 16));
@@ -103,12 +103,12 @@ struct Int8 {
     constexpr int64_t kSteps = kActivationGroup / 4;
     const __m256i offset = _mm256_set1_epi8(-128);
     Sums<rows> sums(job, sixteen);
-    const std::byte* weights = job.weights + sixteen * 64;
+    const std::byte* weights = job.weights + sixteen * kSixteenBytes;
     for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
       __m256i low[rows];
       __m256i high[rows];
       for (int r = 0; r < rows; ++r) low[r] = high[r] = _mm256_setzero_si256();
-      for (int64_t i = 0; i < kSteps; ++i, weights += sixteens * 64) {
+      for (int64_t i = 0; i < kSteps; ++i, weights += sixteens * kSixteenBytes) {
         const __m256i w_low = _mm256_xor_si256(Load(weights), offset);
         const __m256i w_high = _mm256_xor_si256(Load(weights + 32), offset);
         for (int r = 0; r < rows; ++r) {
@@ -139,11 +139,12 @@ struct Int4 {
     for (int64_t group = 0; group < job.inputs / kInt4Group; ++group) {
       const std::byte* scales = job.weights + group * kGroupBytes + sixteen * kSixteen * 2;
       const std::byte* weights =
-          job.weights + group * kGroupBytes + sixteens * kSixteen * 2 + sixteen * 64;
+          job.weights + group * kGroupBytes + sixteens * kSixteen * 2 + sixteen * kSixteenBytes;
       __m256i low[rows];
       __m256i high[rows];
       for (int r = 0; r < rows; ++r) low[r] = high[r] = _mm256_setzero_si256();
-      for (int64_t chunk = 0; chunk < kInt4Group / 8; ++chunk, weights += sixteens * 64) {
+      for (int64_t chunk = 0; chunk < kInt4Group / 8;
+           ++chunk, weights += sixteens * kSixteenBytes) {
         const __m256i both_low = Load(weights);
         const __m256i both_high = Load(weights + 32);
         for (int part = 0; part < 2; ++part) {
@@ -152,7 +153,8 @@ struct Int4 {
           const __m256i w_high = _mm256_sub_epi8(
               _mm256_and_si256(_mm256_srli_epi32(both_high, 4 * part), low_half), offset);
           for (int r = 0; r < rows; ++r) {
-            const __m256i x = Broadcast4Bytes(job.x[r] + group * kInt4Group + chunk * 8 + part * 4);
+            const __m256i x =
+                Broadcast4Bytes(job.x[r] + group * kInt4Group + chunk * 8 + part * int64_t{4});
             low[r] = AddDotBytes(low[r], w_low, x);
             high[r] = AddDotBytes(high[r], w_high, x);
           }

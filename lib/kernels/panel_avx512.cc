@@ -111,9 +111,10 @@ struct BFloat16 {
     const Rows<rows> row(job);
     Ahead ahead(job, job.inputs / 2);
     const std::byte* weights = job.weights;
-    for (int64_t i = 0; i < job.inputs / 2; ++i, weights += sixteens * 64) {
+    for (int64_t i = 0; i < job.inputs / 2; ++i, weights += sixteens * kSixteenBytes) {
       __m512i w[sixteens];
-      Unrolled<sixteens>([&](auto j) PPX_INLINE { w[j] = _mm512_loadu_si512(weights + j * 64); });
+      Unrolled<sixteens>(
+          [&](auto j) PPX_INLINE { w[j] = _mm512_loadu_si512(weights + j * kSixteenBytes); });
       Unrolled<rows>([&](auto r) PPX_INLINE {
         const __m512i x = Broadcast4Bytes(row.x[r] + i * 4);
         Unrolled<sixteens>([&](auto j)
@@ -144,9 +145,10 @@ struct Int8 {
         const __m512i start = _mm512_set1_epi32(-128 * sum);
         Unrolled<sixteens>([&](auto j) PPX_INLINE { dot[r * sixteens + j] = start; });
       });
-      for (int64_t i = 0; i < kSteps; ++i, weights += sixteens * 64) {
+      for (int64_t i = 0; i < kSteps; ++i, weights += sixteens * kSixteenBytes) {
         __m512i w[sixteens];
-        Unrolled<sixteens>([&](auto j) PPX_INLINE { w[j] = _mm512_loadu_si512(weights + j * 64); });
+        Unrolled<sixteens>(
+            [&](auto j) PPX_INLINE { w[j] = _mm512_loadu_si512(weights + j * kSixteenBytes); });
         Unrolled<rows>([&](auto r) PPX_INLINE {
           const __m512i x = Broadcast4Bytes(row.x[r] + (group * kSteps + i) * 4);
           Unrolled<sixteens>([&](auto j)
@@ -181,11 +183,11 @@ struct Int4 {
         const __m512i start = _mm512_set1_epi32(-8 * job.group_sums[r][group]);
         Unrolled<sixteens>([&](auto j) PPX_INLINE { dot[r * sixteens + j] = start; });
       });
-      for (int64_t chunk = 0; chunk < kChunks; ++chunk, weights += sixteens * 64) {
+      for (int64_t chunk = 0; chunk < kChunks; ++chunk, weights += sixteens * kSixteenBytes) {
         const int64_t at = group * kInt4Group + chunk * 8;
         __m512i w[sixteens];
         Unrolled<sixteens>([&](auto j) PPX_INLINE {
-          w[j] = _mm512_and_si512(_mm512_loadu_si512(weights + j * 64), low_half);
+          w[j] = _mm512_and_si512(_mm512_loadu_si512(weights + j * kSixteenBytes), low_half);
         });
         Unrolled<rows>([&](auto r) PPX_INLINE {
           const __m512i x = Broadcast4Bytes(row.x[r] + at);
@@ -193,8 +195,8 @@ struct Int4 {
                                  PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
         });
         Unrolled<sixteens>([&](auto j) PPX_INLINE {
-          w[j] = _mm512_and_si512(_mm512_srli_epi32(_mm512_loadu_si512(weights + j * 64), 4),
-                                  low_half);
+          w[j] = _mm512_and_si512(
+              _mm512_srli_epi32(_mm512_loadu_si512(weights + j * kSixteenBytes), 4), low_half);
         });
         Unrolled<rows>([&](auto r) PPX_INLINE {
           const __m512i x = Broadcast4Bytes(row.x[r] + at + 4);
