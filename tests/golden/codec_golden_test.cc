@@ -113,17 +113,20 @@ void CheckSameBits(const at::Tensor& x, int64_t steps, const NewState& new_state
 
 TEST_CASE("the codec gives the same bits however the signal is cut, and whoever is beside it") {
   const Codec codec;
-  const auto latent = [&](const at::Tensor& pcm, nn::SlotState& state, const nn::SlotIds& slots) {
-    at::Tensor seen;
-    codec.encoder.Encode(pcm.transpose(1, 2), state, slots,
-                         [&](std::string_view name, const at::Tensor& value) {
-                           if (name == "mimi.latent") seen = value.clone();
-                         });
-    return seen.transpose(1, 2);
-  };
-  CheckSameBits(
-      UserFrames(codec).transpose(1, 2), codec.config.mimi.frame_samples(),
-      [&](int slots) { return codec.encoder.NewState(slots); }, latent);
+  for (const std::string_view wanted : {"mimi.encoder_out", "mimi.latent"}) {
+    CAPTURE(wanted);
+    const auto seen = [&](const at::Tensor& pcm, nn::SlotState& state, const nn::SlotIds& slots) {
+      at::Tensor values;
+      codec.encoder.Encode(pcm.transpose(1, 2), state, slots,
+                           [&](std::string_view name, const at::Tensor& value) {
+                             if (name == wanted) values = value.clone();
+                           });
+      return values.transpose(1, 2);
+    };
+    CheckSameBits(
+        UserFrames(codec).transpose(1, 2), codec.config.mimi.frame_samples(),
+        [&](int slots) { return codec.encoder.NewState(slots); }, seen);
+  }
   const auto spoken = [&](const at::Tensor& codes, nn::SlotState& state, const nn::SlotIds& slots) {
     return codec.decoder.Decode(codes.transpose(1, 2), state, slots).transpose(1, 2);
   };

@@ -1,5 +1,5 @@
-"""First stage: the codec. Waveform, spectra at several resolutions, envelopes of bands; the first codebook also learns to
-tell the phones, so that it carries what is said."""
+"""First stage: the codec. Waveform, spectra at several resolutions, envelopes of bands; the first codebook also
+learns to tell the phones, so that it carries what is said."""
 import pathlib
 
 import numpy as np
