@@ -1,5 +1,8 @@
 """Signals in numpy: levels, loudness, rates, rooms, noise, WAV files. float32 or float64, mono."""
 import math
+import pathlib
+import subprocess
+import tempfile
 import wave
 from fractions import Fraction
 
@@ -94,6 +97,15 @@ def write_wav(path, samples, rate_hz):
         file.setsampwidth(2)
         file.setframerate(rate_hz)
         file.writeframes(pcm.tobytes())
+
+
+def write_compact(path, samples, rate_hz):
+    """16 kHz and four bits a sample (Microsoft's ADPCM), which every decoder turns into the same samples."""
+    low_hz = 16000
+    with tempfile.TemporaryDirectory() as folder:
+        plain = pathlib.Path(folder) / "plain.wav"
+        write_wav(plain, resample(samples, rate_hz, low_hz), low_hz)
+        subprocess.run(["sox", "-D", str(plain), "-e", "ms-adpcm", str(path)], check=True)
 
 
 def read_wav(path):

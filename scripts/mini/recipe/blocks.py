@@ -48,7 +48,8 @@ class Attention(nn.Module):
         self.out_proj = Linear(dim, dim)
 
     def forward(self, x, mask, cache=None):
-        """x [B, T, d]. `cache` is a list of what was seen before: (keys, values), extended in place."""
+        """x [B, T, d]. `cache` is a list of what was seen before: (keys, values), extended in place.
+        Without a mask a sequence is causal, and a single step sees all that was."""
         q, k, v = functional.linear(x, self.in_proj_weight).unflatten(
             -1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         begin = cache[0].shape[2] if cache else 0
@@ -58,7 +59,7 @@ class Attention(nn.Module):
             if cache:
                 k, v = torch.cat((cache[0], k), 2), torch.cat((cache[1], v), 2)
             cache[:] = k, v
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = functional.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None and x.shape[1] > 1)
         return self.out_proj(out.transpose(1, 2).flatten(-2))
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from . import data, texts
 from .prompts import EPAD, PAD, prompt_frames, wrap
 
-ANSWER = (5, 5, 6, 6, 6, 6, 7, 7, 7, 8, 8, 10, 14, 20)  # from the end of the user's turn to the answer
-YIELD = (4, 5, 5, 6)                        # from the start of an interruption to silence
+ANSWER = (5, 6, 6, 6, 6, 6, 7, 7, 7, 8, 8, 9, 10, 12, 15, 20)  # from the end of the user's turn to the answer
+STOPPED = 3                                 # frames in which falling silent counts more
+YIELD = (4, 4, 5, 5, 5, 5, 6, 6, 7, 9)      # from the start of an interruption to silence
 PAUSE = ((3, 6), (5, 10), (8, 16))          # inside a turn
 BEFORE, AFTER = 2, 6                        # frames pasted around a piece: its onset and its decay
 LONG_TURN = 40                              # from this on a backchannel fits into a pause
@@ -53,6 +54,7 @@ class AgentTrack:
         self.codes = np.repeat(self.silence[:, None], frames, 1)
         self.text = np.full(frames, PAD, dtype=np.int16)
         self.speaking = np.zeros(frames, dtype=bool)
+        self.stopped = np.zeros(frames, dtype=bool)  # just now, for the user's sake
 
     def say(self, sentences, at, rng):
         """Returns the frame after the last."""
@@ -75,6 +77,7 @@ class AgentTrack:
         self.codes[:, at:] = self.silence[:, None]
         self.text[at:] = PAD
         self.speaking[at:] = False
+        self.stopped[at:at + STOPPED] = True
 
 
 class Turns:
@@ -146,23 +149,30 @@ class Role(texts.Agent):
         self.voice = rng.choice(list(data.AGENT_VOICES))
 
 
-def system_prompt(config, codes, tokenizer, role, rng):
+def system_prompt(config, codes, tokenizer, role, rng, omitted=0.0):
+    """Without its voice or its text by that chance each."""
     voice = rng.choice(codes["voices"][role.voice]["codes"])
-    return prompt_frames(config, voice, tokenizer.encode(wrap(role.prompt())))
+    if rng.random() < omitted:
+        voice = voice[:, :0]
+    text = [] if rng.random() < omitted else tokenizer.encode(wrap(role.prompt()))
+    return prompt_frames(config, voice, text)
 
 
 # What a frame of the text stream counts: a word or its announcement, silence in which the agent could speak up,
-# silence while somebody speaks.
-WORD, DECISION, BUSY = 1.0, 0.6, 0.2
+# silence while the user speaks. The less the second counts, the sooner it answers, and the more often into a pause.
+WORD, DECISION, BUSY = 1.0, 0.4, 0.2
+# What falling silent for the user's sake counts, in text and audio: it is rare, and to miss it is to talk over the user.
+STOP = 3.0
+OMITTED = 0.06
 
 
 def sample(config, codes, tokenizer, seed, frames):
-    """A sequence to train on: tokens [1 + n_q, frames] int64, weights of the text stream [frames], and where
-    the agent's audio counts [frames] bool. One in five begins amid a dialogue, without a prompt, as the window
+    """A sequence to train on: tokens [1 + n_q, frames] int64, and what each frame of the text stream and of the
+    agent's audio counts, [frames] float32 each. One in five begins amid a dialogue, without a prompt, as the window
     shows it later."""
     rng = random.Random(seed)
     role = Role(rng)
-    prompt = system_prompt(config, codes, tokenizer, role, rng).numpy()
+    prompt = system_prompt(config, codes, tokenizer, role, rng, OMITTED).numpy()
     amid = rng.random() < 0.2
     known = prompt.shape[1]
     count = frames + 150 if amid else frames - known
@@ -171,9 +181,9 @@ def sample(config, codes, tokenizer, seed, frames):
     weights = np.where(agent.text != PAD, WORD, np.where(user.busy & ~agent.speaking, BUSY, DECISION))
     # Silence is one code for ever: a few of its frames are enough.
     heard = agent.speaking | (np.random.default_rng(rng.getrandbits(32)).random(count) < 0.06)
+    weights, heard = (np.where(agent.stopped, STOP, each).astype(np.float32) for each in (weights, heard))
     if amid:
         keep = slice(count - frames, None)
-        return tokens[:, keep], weights[keep].astype(np.float32), heard[keep]
-    nothing = np.zeros(known)
-    return (np.concatenate((prompt, tokens), 1), np.concatenate((nothing, weights)).astype(np.float32),
-            np.concatenate((nothing.astype(bool), heard)))
+        return tokens[:, keep], weights[keep], heard[keep]
+    nothing = np.zeros(known, dtype=np.float32)
+    return (np.concatenate((prompt, tokens), 1), np.concatenate((nothing, weights)), np.concatenate((nothing, heard)))

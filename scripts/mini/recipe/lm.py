@@ -90,12 +90,10 @@ class LanguageModel(nn.Module):
         return sum(table(tokens[:, k + 1]) for k, table in enumerate(self.emb)) + self.text_emb(tokens[:, 0])
 
     def temporal(self, tokens, caches=None):
-        """[B, 1 + n_q, T] -> [B, T, dim], after the last norm. With caches (one list a layer) the steps
-        go on where they ended; they must fit in the context."""
-        steps = tokens.shape[-1]
-        mask = None
-        if steps > 1:
-            mask = ring_mask(steps, self.config["context"], 1, tokens.device)
+        """[B, 1 + n_q, T] -> [B, T, dim], after the last norm. With caches (one list a layer) steps go on,
+        one at a time, where a sequence ended; they must fit in the context."""
+        steps, context = tokens.shape[-1], self.config["context"]
+        mask = ring_mask(steps, context, 1, tokens.device) if steps >= context else None
         x = self.embed(tokens)
         for i, layer in enumerate(self.transformer["layers"]):
             x = layer(x, mask, caches[i] if caches else None)

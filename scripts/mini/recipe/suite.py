@@ -14,6 +14,10 @@ PAUSE_S = (0.4, 1.0)
 STORY_PAUSE_S = (0.3, 0.9)
 INTERRUPT_AFTER_S = (1.7, 2.3)  # after the user's question: amid the agent's answer
 RATES_HZ = (16000, 24000, 48000)
+# What the caller of the demo says, and how long until the next: the third sentence is an interruption.
+CALL = (("Hello, I would like to open an account.", 9.0),
+        ("Could you tell me more about the card?", 2.2),
+        ("Sorry, one moment, when do you open?", 6.5))
 
 
 class Author:
@@ -102,7 +106,16 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
-def write(out, samples, seed, say=print):
+def write_call(path, seed):
+    """The recording that the demo renders."""
+    author = Author(data.own_speech(), f"call/{seed}")
+    for text, wait_s in CALL:
+        author.say(author.speaker.piece(text)[0], text)
+        author.wait(wait_s)
+    acoustics.write_compact(path, author.audio(), data.RATE_HZ)
+
+
+def write(out, samples, seed, compact=False, say=print):
     out, speech, lines = pathlib.Path(out), data.own_speech(), []
     for task, make in TASKS.items():
         for index in range(samples):
@@ -111,8 +124,11 @@ def write(out, samples, seed, say=print):
             folder = out / task / str(index + 1)
             folder.mkdir(parents=True)
             rate_hz = author.rng.choice(RATES_HZ)
-            audio = acoustics.resample(author.audio(), data.RATE_HZ, rate_hz)
-            acoustics.write_wav(folder / "input.wav", audio, rate_hz)
+            if compact:
+                acoustics.write_compact(folder / "input.wav", author.audio(), data.RATE_HZ)
+            else:
+                audio = acoustics.resample(author.audio(), data.RATE_HZ, rate_hz)
+                acoustics.write_wav(folder / "input.wav", audio, rate_hz)
             for name, value in marks.items():
                 write_json(folder / name, value)
             write_json(folder / "transcription.json", [{"speaker": 0, "item": author.spoken}])

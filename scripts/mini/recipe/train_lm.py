@@ -45,14 +45,21 @@ def losses(model, config, frames, weights, heard):
     text = (text * weights).sum() / weights.sum()
     # The codes of frame t are chosen at the times t and, by their delay, t + 1.
     audible = heard.clone()
-    audible[:, 1:] |= heard[:, :-1]
-    audible[:, :1 + max(config["delays"])] = False  # the initial tokens are nobody's choice
+    audible[:, 1:] = torch.maximum(heard[:, 1:], heard[:, :-1])
+    audible[:, :1 + max(config["delays"])] = 0  # the initial tokens are nobody's choice
     row, time = torch.nonzero(audible[:, 1:], as_tuple=True)
+    counts = audible[row, time + 1, None]
     chosen = wanted[row, :1 + codebooks, time]
     logits = model.depth_logits(hidden[row, time], chosen[:, 0],
                                 noisy(chosen[:, 1:codebooks], NOISE_DEPTH, card))
-    audio = functional.cross_entropy(logits.transpose(1, 2), chosen[:, 1:], reduction="none").mean(0)
+    audio = functional.cross_entropy(logits.transpose(1, 2), chosen[:, 1:], reduction="none")
+    audio = (audio * counts).sum(0) / counts.sum()
     return text, audio[0], audio[1:].mean()
+
+
+def fast_bf16(device):
+    """Whether products of bf16 are faster there than those of f32."""
+    return device != "cpu" or torch.cpu._is_avx512_bf16_supported()
 
 
 def train(run, config, codes, tokenizer, profile, seed, device):
@@ -69,7 +76,7 @@ def train(run, config, codes, tokenizer, profile, seed, device):
     for frames, weights, heard in loader:
         torch.manual_seed(seed * 1_000_003 + stage.next)
         frames, weights, heard = (value.to(device, non_blocking=True) for value in (frames, weights, heard))
-        with torch.autocast("cuda", torch.bfloat16, enabled=device != "cpu"):
+        with torch.autocast(device, torch.bfloat16, enabled=fast_bf16(device)):
             text, first, other = losses(model, config, frames, weights, heard)
         stage.learn(TEXT_WEIGHT * text + FIRST_CODEBOOK * first + OTHER_CODEBOOK * (config["n_q"] // 2 - 1) * other)
         if stage.next % profile["log_every"] == 0 or stage.done:
