@@ -55,6 +55,7 @@ class AgentTrack:
         self.text = np.full(frames, PAD, dtype=np.int16)
         self.speaking = np.zeros(frames, dtype=bool)
         self.stopped = np.zeros(frames, dtype=bool)  # just now, for the user's sake
+        self.choice = np.zeros(frames, dtype=bool)   # words that the prompt or the moment decides
 
     def say(self, sentences, at, rng):
         """Returns the frame after the last."""
@@ -66,9 +67,12 @@ class AgentTrack:
                 return len(self.text)
             self.codes[:, at:at + count] = clip["codes"][:, :count]
             self.speaking[at:at + count] = True
+            said, introduces = 0, sentence.startswith(texts.INTRODUCTIONS)
             for frame, token in clip["stream"]:
                 if 0 <= at + frame < len(self.text) and (token != EPAD or self.text[at + frame] == PAD):
                     self.text[at + frame] = token
+                    self.choice[at + frame] = token != EPAD and (said < 2 or introduces)
+                said += token != EPAD
             at += count
         return at
 
@@ -76,6 +80,7 @@ class AgentTrack:
         """Silence from frame `at` on."""
         self.codes[:, at:] = self.silence[:, None]
         self.text[at:] = PAD
+        self.choice[at:] = False
         self.speaking[at:] = False
         self.stopped[at:at + STOPPED] = True
 
@@ -161,6 +166,8 @@ def system_prompt(config, codes, tokenizer, role, rng, omitted=0.0):
 # What a frame of the text stream counts: a word or its announcement, silence in which the agent could speak up,
 # silence while the user speaks. The less the second counts, the sooner it answers, and the more often into a pause.
 WORD, DECISION, BUSY = 1.0, 0.4, 0.2
+# The words that tell which sentence it is, and those of the prompt: the others follow from them.
+CHOICE = 4.0
 # What falling silent for the user's sake counts, in text and audio: it is rare, and to miss it is to talk over the user.
 STOP = 3.0
 OMITTED = 0.06
@@ -179,6 +186,7 @@ def sample(config, codes, tokenizer, seed, frames):
     user, agent = dialogue(config, codes, codes["users"], role, rng, count)
     tokens = np.concatenate((agent.text[None], agent.codes, user.codes())).astype(np.int64)
     weights = np.where(agent.text != PAD, WORD, np.where(user.busy & ~agent.speaking, BUSY, DECISION))
+    weights = np.where(agent.choice, CHOICE, weights)
     # Silence is one code for ever: a few of its frames are enough.
     heard = agent.speaking | (np.random.default_rng(rng.getrandbits(32)).random(count) < 0.06)
     weights, heard = (np.where(agent.stopped, STOP, each).astype(np.float32) for each in (weights, heard))

@@ -195,6 +195,7 @@ STRANGE_NAMES = ("Feld", "Avila", "Bertram", "Sofia", "Hollis", "Kwame", "Ines",
 STRANGE_FIRST = ("Quarry Hill", "Northgate", "Blue Fern", "Copper", "Old Mill", "Station Road")
 
 ROLES = (*SERVICES, *TALKS)
+INTRODUCTIONS = ("Thank you for calling ", "My name is ")  # and a name of the text prompt
 
 
 def company(role, first):

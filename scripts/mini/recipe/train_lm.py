@@ -1,4 +1,5 @@
 """Second stage: the language model, on dialogues that are put together anew for every step."""
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -12,19 +13,25 @@ NOISE_TEMPORAL, NOISE_DEPTH = 0.06, 0.03
 TEXT_WEIGHT, FIRST_CODEBOOK, OTHER_CODEBOOK = 2.0, 3.0, 1.0
 
 
-class Dialogues(torch.utils.data.Dataset):
-    """Item i is the same in every run with the same seed."""
+class Batches(torch.utils.data.Dataset):
+    """Item i, the batch of step i, is the same in every run with the same seed. Every second one is of more and
+    shorter dialogues: a prompt is learned sooner where there is less between it and what it decides."""
 
-    def __init__(self, config, codes, tokenizer, seed, count, frames):
+    SHORT = 0.4  # of the whole length
+
+    def __init__(self, config, codes, tokenizer, seed, profile):
         self.arguments = config, codes, tokenizer
-        self.seed, self.count, self.frames = seed, count, frames
+        self.seed, self.steps, self.rows, self.frames = seed, profile["lm_steps"], profile["lm_batch"], profile["lm_frames"]
 
     def __len__(self):
-        return self.count
+        return self.steps
 
-    def __getitem__(self, index):
-        tokens, weights, heard = sample(*self.arguments, f"{self.seed}/{index}", self.frames)
-        return torch.from_numpy(tokens), torch.from_numpy(weights), torch.from_numpy(heard)
+    def __getitem__(self, step):
+        rows, frames = self.rows, self.frames
+        if step % 2 == 0:
+            rows, frames = int(rows / self.SHORT), int(frames * self.SHORT)
+        made = (sample(*self.arguments, f"{self.seed}/{step}/{row}", frames) for row in range(rows))
+        return [torch.from_numpy(np.stack(values)) for values in zip(*made)]
 
 
 def noisy(codes, chance, card):
@@ -67,10 +74,9 @@ def train(run, config, codes, tokenizer, profile, seed, device):
     codes = {**codes, "clips": {(clip["voice"], clip["text"]): clip for clip in codes["clips"]}}
     model = LanguageModel(config).to(device)
     stage = Stage(run, "lm", {"model": model}, profile["lm_steps"], profile["lm_rate"], device)
-    batch, workers = profile["lm_batch"], profile["workers"]
-    made = Dialogues(config, codes, tokenizer, seed, stage.steps * batch, profile["lm_frames"])
-    left = range(stage.next * batch, stage.steps * batch)
-    loader = torch.utils.data.DataLoader(torch.utils.data.Subset(made, left), batch_size=batch,
+    workers = profile["workers"]
+    made = Batches(config, codes, tokenizer, seed, profile)
+    loader = torch.utils.data.DataLoader(torch.utils.data.Subset(made, range(stage.next, stage.steps)), batch_size=None,
                                          num_workers=workers, pin_memory=device != "cpu",
                                          prefetch_factor=8 if workers else None)
     for frames, weights, heard in loader:
