@@ -88,6 +88,7 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   const ResolvedOptions options = Resolve(app, given);
   const RawOptions& raw = options.raw;
   Warnings warnings;
+  if (!options.model_warning.empty()) warnings.Add(options.model_warning);
 
   // Everything that can be wrong with the inputs is found before the weights are loaded.
   const engine::ModelConfig config =

@@ -18,8 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kExamples = R"(Examples:
-  # the bundled checkpoint (random weights: it makes noise), everything into one folder
-  ppx-offline --model tiny --voice-prompt FLITE0 --input-wav in.wav --output-dir out
+  # the bundled model as a bank's agent, everything into one folder
+  ppx-offline --model mini --persona mini-bank --input-wav in.wav --output-dir out
 
   # the released model, as its own offline script is called
   ppx-offline --voice-prompt NATF2.pt --text-prompt "You enjoy having a good conversation." \
@@ -161,7 +161,9 @@ ResolvedOptions Resolve(const CLI::App& app, const RawOptions& given) {
   if (raw.seed < 0) raw.seed = static_cast<int64_t>(std::random_device{}());
   options.seed = static_cast<uint64_t>(raw.seed);
   options.sampling = Sampling(raw);
-  options.model = FindModel(raw, raw.voice_prompt_dir);
+  FoundModel found = FindModel(raw, raw.voice_prompt_dir);
+  options.model = std::move(found.files);
+  options.model_warning = std::move(found.warning);
   options.voice_path = FindVoicePrompt(raw, options.model);
   raw.voice_prompt = options.voice_path;
   FillOutputs(raw);

@@ -18,13 +18,23 @@ namespace fs = std::filesystem;
 // The released model's window: dialogues longer than this were never measured.
 constexpr int kReleasedContext = 3000;
 
+// The bundled checkpoint that stands in for the released model.
+constexpr const char* kStandIn = "mini";
+
+// The folder of a bundled checkpoint; empty where `name` is none.
+std::string BundledFolder(const std::string& name) {
+  const fs::path folder = fs::path(DataFolder()) / "configs" / name;
+  return fs::exists(folder / "model.safetensors") ? folder.string() : "";
+}
+
 }  // namespace
 
 void AddModelOptions(CLI::App& app, ModelOptions& options) {
   const char* model = "Model";
   app.add_option("--model", options.model,
-                 "Folder, 'tiny' (the bundled checkpoint) or hub name in the hub's cache "
-                 "(default: nvidia/personaplex-7b-v1)")
+                 "Folder, hub name in the hub's cache, or a bundled checkpoint: mini (small, "
+                 "converses), tiny (random weights) (default: nvidia/personaplex-7b-v1 where the "
+                 "hub's cache has it, else mini)")
       ->envname("PPX_MODEL")
       ->group(model);
   app.add_option("--hf-repo", options.hf_repo, "Hub name; as --model")->group(model);
@@ -73,25 +83,39 @@ int ParseContext(const std::string& text) {
   return value;
 }
 
-hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir) {
+FoundModel FindModel(const ModelOptions& options, const std::string& voice_prompt_dir) {
+  FoundModel found;
   hub::ModelRequest request;
   request.model = options.model;
-  const fs::path bundled = fs::path(DataFolder()) / "configs" / options.model;
-  if (!options.model.empty() && !fs::exists(options.model) &&
-      fs::exists(bundled / "model.safetensors")) {
-    request.model = bundled.string();
+  if (!options.model.empty() && !fs::exists(options.model)) {
+    const std::string bundled = BundledFolder(options.model);
+    if (!bundled.empty()) request.model = bundled;
   }
   if (request.model.empty()) request.model = options.hf_repo;
-  if (request.model.empty() &&
-      (options.moshi_weight.empty() || options.mimi_weight.empty() || options.tokenizer.empty())) {
+  const bool some_files = !options.moshi_weight.empty() || !options.mimi_weight.empty() ||
+                          !options.tokenizer.empty() || !options.model_config.empty();
+  const bool all_weights =
+      !options.moshi_weight.empty() && !options.mimi_weight.empty() && !options.tokenizer.empty();
+  if (request.model.empty() && !all_weights) {
     request.model = hub::kDefaultRepository;
+    // Files of a model given one by one belong to a model that the user knows.
+    const std::string stand_in = some_files ? "" : BundledFolder(kStandIn);
+    if (!stand_in.empty() && !hub::InHubCache(hub::kDefaultRepository)) {
+      request.model = stand_in;
+      found.warning = fmt::format(
+          "{} is not on this machine (scripts/fetch-model gets it): this is the bundled '{}', "
+          "which "
+          "says a few hundred sentences in two voices; --model {} silences this",
+          hub::kDefaultRepository, kStandIn, kStandIn);
+    }
   }
   request.moshi_weight = options.moshi_weight;
   request.mimi_weight = options.mimi_weight;
   request.tokenizer = options.tokenizer;
   request.config = options.model_config;
   request.voice_prompt_dir = voice_prompt_dir;
-  return hub::LocateModel(request);
+  found.files = hub::LocateModel(request);
+  return found;
 }
 
 std::string QuantisedFile(const ModelOptions& options, const std::string& moshi_sha256) {

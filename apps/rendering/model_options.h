@@ -40,8 +40,15 @@ std::string AutoDevice();
 // "auto" is 0. Throws base::Error (kUsage).
 int ParseContext(const std::string& text);
 
-// `model` may name a bundled checkpoint. Throws base::Error (kBadInput) with how to get the model.
-hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir);
+struct FoundModel {
+  hub::ModelFiles files;
+  std::string warning;  // where it is not the one that the user may think of; else empty
+};
+
+// `model` may name a bundled checkpoint. Where nothing is named it is the released model, or, where
+// the hub's cache has nothing of that, the bundled `mini` with a warning. Throws base::Error
+// (kBadInput) with how to get the model.
+FoundModel FindModel(const ModelOptions& options, const std::string& voice_prompt_dir);
 
 // Where the toolkit's cache keeps weights of this SHA-256 quantised; empty without `quantize`.
 std::string QuantisedFile(const ModelOptions& options, const std::string& moshi_sha256);

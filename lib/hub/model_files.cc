@@ -317,6 +317,11 @@ std::string FindVoices(const ModelRequest& request, const Place& place) {
 
 }  // namespace
 
+bool InHubCache(const std::string& repository) {
+  const std::optional<HubName> name = ParseHubName(repository);
+  return name && IsFolder(HubCache() / ("models--" + name->folded()));
+}
+
 ModelFiles LocateModel(const ModelRequest& request) {
   CheckGiven(request.moshi_weight, "--moshi-weight");
   CheckGiven(request.mimi_weight, "--mimi-weight");

@@ -41,6 +41,9 @@ struct ModelFiles {
   std::string source;      // for people: "folder X", "snapshot COMMIT of ORG/NAME in CACHE"
 };
 
+// Whether the hub's cache holds something of the repository ("ORG/NAME"), be it all of it or not.
+bool InHubCache(const std::string& repository);
+
 // The files of the model, all of which exist. File names are those in the model's config.json
 // (moshi_name, mimi_name, tokenizer_name), in `request.config` where the model has no config.json,
 // or those of the released model.

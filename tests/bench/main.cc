@@ -55,7 +55,7 @@ void AddOptions(CLI::App& app, Options& options) {
   app.option_defaults()->always_capture_default();
   constexpr int kMostFrames = 1 << 20;
   app.add_option("--model", options.model,
-                 "Folder, 'tiny' (the bundled checkpoint) or hub name in the hub's cache");
+                 "Folder, hub name in the hub's cache, or a bundled checkpoint: mini, tiny");
   app.add_option("--dtype", options.dtype,
                  "f32 or bf16 for the language model (default: bf16 on CUDA, as stored on the CPU)")
       ->check(CLI::IsMember({"f32", "bf16"}));
@@ -110,7 +110,7 @@ BenchResult Measure(const Options& options, const std::vector<std::string>& comm
   app::ModelOptions model;
   model.model = options.model;
   model.quantize = options.quantize;
-  const hub::ModelFiles files = app::FindModel(model, "");
+  const hub::ModelFiles files = app::FindModel(model, "").files;
   result.model = files.source;
   result.config = engine::ModelConfig::Read(files.config);
   const StepPlan plan = Plan(options, result.config, 1);

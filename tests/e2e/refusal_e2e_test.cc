@@ -226,11 +226,15 @@ TEST_CASE("models that are nowhere") {
   const Folder home;
   RunOptions options;
   options.environment["HF_HOME"] = home.path();
-  // The released model is the default, and gated.
+  // The released model is gated.
   for (const std::string& part : {std::string("hf auth login"), std::string("scripts/fetch-model"),
                                   std::string("--model FOLDER"), home.path()}) {
-    place.Refused({"--input-wav", place.good()}, kBadInput, part, options);
+    place.Refused({"--hf-repo", "nvidia/personaplex-7b-v1", "--input-wav", place.good()}, kBadInput,
+                  part, options);
   }
+  // So it is where some of its files are named.
+  place.Refused({"--tokenizer", TinyFolder() + "/tokenizer_spm.model", "--input-wav", place.good()},
+                kBadInput, "hf auth login", options);
   place.Refused({"--model", "someone/else", "--input-wav", place.good()}, kBadInput,
                 "scripts/fetch-model --repo someone/else", options);
   place.Refused({"--model", "no_such_folder", "--input-wav", place.good()}, kBadInput,

@@ -169,8 +169,13 @@ TEST_CASE("without a model the released one is looked for in the hub's cache") {
   CHECK(Contains(error, "scripts/fetch-model"));
   CHECK(Contains(error, "--model FOLDER"));
 
+  CHECK_FALSE(InHubCache("nvidia/personaplex-7b-v1"));
+
   const fs::path snapshot =
       WriteSnapshot(home.hub(), "nvidia--personaplex-7b-v1", "0123abcd", "main");
+  CHECK(InHubCache("nvidia/personaplex-7b-v1"));
+  CHECK_FALSE(InHubCache("nvidia/personaplex-7b-v2"));
+  CHECK_FALSE(InHubCache("../" + home.hub().string()));
   const ModelFiles files = LocateModel({});
   CHECK(files.moshi_weight == (snapshot / "model.safetensors").string());
   CHECK(files.source == "snapshot 0123abcd of nvidia/personaplex-7b-v1 in " + home.hub().string());
