@@ -31,8 +31,10 @@ class Warnings {
  public:
   void Add(const std::string& text) {
     Warn(text);
-    texts_.push_back(text);
+    Keep(text);
   }
+  // For one that was shown already.
+  void Keep(const std::string& text) { texts_.push_back(text); }
   const std::vector<std::string>& texts() const { return texts_; }
 
  private:
@@ -88,7 +90,7 @@ base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   const ResolvedOptions options = Resolve(app, given);
   const RawOptions& raw = options.raw;
   Warnings warnings;
-  if (!options.model_warning.empty()) warnings.Add(options.model_warning);
+  if (!options.model_warning.empty()) warnings.Keep(options.model_warning);
 
   // Everything that can be wrong with the inputs is found before the weights are loaded.
   const engine::ModelConfig config =

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "common/console.h"
 #include "common/program.h"
 #include "common/yaml_config.h"
 #include "engine/trace.h"
@@ -164,6 +165,8 @@ ResolvedOptions Resolve(const CLI::App& app, const RawOptions& given) {
   FoundModel found = FindModel(raw, raw.voice_prompt_dir);
   options.model = std::move(found.files);
   options.model_warning = std::move(found.warning);
+  // Told at once: it explains why a voice of the released model is not found.
+  if (!options.model_warning.empty()) Warn(options.model_warning);
   options.voice_path = FindVoicePrompt(raw, options.model);
   raw.voice_prompt = options.voice_path;
   FillOutputs(raw);

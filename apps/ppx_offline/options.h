@@ -51,8 +51,8 @@ struct RawOptions : ModelOptions, PromptOptions {
 struct ResolvedOptions {
   RawOptions raw;  // with everything filled in: a run with exactly these options is the same run
   hub::ModelFiles model;
-  std::string model_warning;  // empty: none
-  std::string voice_path;  // empty: none
+  std::string model_warning;  // already shown; empty: none
+  std::string voice_path;     // empty: none
   engine::Align align = engine::Align::kStream;
   int context = 0;  // 0: the checkpoint's
   lm::SamplingOptions sampling;

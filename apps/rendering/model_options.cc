@@ -104,8 +104,7 @@ FoundModel FindModel(const ModelOptions& options, const std::string& voice_promp
       request.model = stand_in;
       found.warning = fmt::format(
           "{} is not on this machine (scripts/fetch-model gets it): this is the bundled '{}', "
-          "which "
-          "says a few hundred sentences in two voices; --model {} silences this",
+          "which says a few hundred sentences in two voices; --model {} silences this",
           hub::kDefaultRepository, kStandIn, kStandIn);
     }
   }

@@ -126,6 +126,24 @@ TEST_CASE("a voice that it does not have is refused with those that it has") {
   CHECK(Has(run.err, "NATF2.pt"));
   CHECK(Has(run.err, "MINIF0"));
   CHECK(Has(run.err, "MINIM0"));
+
+  // Where it only stands in, that comes first.
+  const Folder home;
+  RunOptions options;
+  options.environment["HF_HOME"] = home.path();
+  const RunResult stand_in =
+      Render({"--voice-prompt", "NATF2.pt", "--input-wav", kCall, "--output-dir", folder / "out"},
+             options);
+  CHECK(stand_in.exit_code == 3);
+  CHECK(Has(stand_in.err, "the bundled 'mini'"));
+  CHECK(Has(stand_in.err, "NATF2.pt"));
+
+  // A released model that was begun to be downloaded is asked for, and not replaced.
+  fs::create_directories(home / "hub/models--nvidia--personaplex-7b-v1");
+  const RunResult begun = Render({"--input-wav", kCall, "--output-dir", folder / "out"}, options);
+  CHECK(begun.exit_code == 3);
+  CHECK(Has(begun.err, "scripts/fetch-model"));
+  CHECK_FALSE(Has(begun.err, "the bundled 'mini'"));
 }
 
 // ---- the gate -----------------------------------------------------------------
