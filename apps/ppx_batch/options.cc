@@ -27,7 +27,8 @@ constexpr const char* kExamples = R"(Examples:
       --matrix persona=service-hotel,service-pharmacy --matrix seed=1..3
 
   # scripted users that react to the agent
-  ppx-batch --model mini --persona mini-bank --scripts eval/scripts/*.yaml --output-dir out
+  ppx-batch --model mini --persona mini-bank --output-dir out \
+      --scripts eval/scripts/interrupt_two_seconds_in.yaml
 
   # what is on the disk against the journal; the journals of all shards into one
   ppx-batch verify out
