@@ -86,9 +86,7 @@ batch::Shard ChosenShard(const RawOptions& raw) {
 
 ModelIdentity Identify(const RawOptions& raw, const std::string& device) {
   ModelIdentity model;
-  FoundModel found = FindModel(raw, raw.voice_prompt_dir);
-  if (!found.warning.empty()) Warn(found.warning);
-  model.files = std::move(found.files);
+  model.files = FindModel(raw, raw.voice_prompt_dir, Warn);
   model.moshi_sha256 = CachedSha256File(model.files.moshi_weight, &Interrupted());
   model.mimi_sha256 = CachedSha256File(model.files.mimi_weight, &Interrupted());
   model.tokenizer_sha256 = CachedSha256File(model.files.tokenizer, &Interrupted());

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <chrono>
+#include <functional>
 #include <future>
 #include <iostream>
 #include <memory>
@@ -31,10 +32,8 @@ class Warnings {
  public:
   void Add(const std::string& text) {
     Warn(text);
-    Keep(text);
+    texts_.push_back(text);
   }
-  // For one that was shown already.
-  void Keep(const std::string& text) { texts_.push_back(text); }
   const std::vector<std::string>& texts() const { return texts_; }
 
  private:
@@ -52,9 +51,8 @@ engine::SystemPrompt ReadPrompt(const ResolvedOptions& options, const engine::Mo
     }
     return prompt;
   }
-  prompt.text_tokens =
-      TextPromptTokens(options.raw.text_prompt, tokenizer, options.model.tokenizer, config.lm,
-                       [&](const std::string& warning) { warnings.Add(warning); });
+  prompt.text_tokens = TextPromptTokens(options.raw.text_prompt, tokenizer, options.model.tokenizer,
+                                        config.lm, std::bind_front(&Warnings::Add, &warnings));
   if (options.voice_path.empty()) {
     warnings.Add("no --voice-prompt: the agent's voice is left to the model");
   } else if (engine::IsSavedVoice(options.voice_path)) {
@@ -87,10 +85,9 @@ std::future<Json> HashFiles(const ResolvedOptions& options, const std::atomic<bo
 base::ExitCode Run(const CLI::App& app, const RawOptions& given) {
   const auto begun = std::chrono::steady_clock::now();
   CatchSignals();
-  const ResolvedOptions options = Resolve(app, given);
-  const RawOptions& raw = options.raw;
   Warnings warnings;
-  if (!options.model_warning.empty()) warnings.Keep(options.model_warning);
+  const ResolvedOptions options = Resolve(app, given, std::bind_front(&Warnings::Add, &warnings));
+  const RawOptions& raw = options.raw;
 
   // Everything that can be wrong with the inputs is found before the weights are loaded.
   const engine::ModelConfig config =

@@ -8,7 +8,6 @@
 #include <random>
 
 #include "base/error.h"
-#include "common/console.h"
 #include "common/program.h"
 #include "common/yaml_config.h"
 #include "engine/trace.h"
@@ -138,7 +137,8 @@ void AddOptions(CLI::App& app, RawOptions& raw) {
       ->group(terminal);
 }
 
-ResolvedOptions Resolve(const CLI::App& app, const RawOptions& given) {
+ResolvedOptions Resolve(const CLI::App& app, const RawOptions& given,
+                        const std::function<void(const std::string&)>& warn) {
   ResolvedOptions options;
   options.raw = given;
   RawOptions& raw = options.raw;
@@ -162,11 +162,7 @@ ResolvedOptions Resolve(const CLI::App& app, const RawOptions& given) {
   if (raw.seed < 0) raw.seed = static_cast<int64_t>(std::random_device{}());
   options.seed = static_cast<uint64_t>(raw.seed);
   options.sampling = Sampling(raw);
-  FoundModel found = FindModel(raw, raw.voice_prompt_dir);
-  options.model = std::move(found.files);
-  options.model_warning = std::move(found.warning);
-  // Told at once: it explains why a voice of the released model is not found.
-  if (!options.model_warning.empty()) Warn(options.model_warning);
+  options.model = FindModel(raw, raw.voice_prompt_dir, warn);
   options.voice_path = FindVoicePrompt(raw, options.model);
   raw.voice_prompt = options.voice_path;
   FillOutputs(raw);

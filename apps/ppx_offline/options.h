@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -51,8 +52,7 @@ struct RawOptions : ModelOptions, PromptOptions {
 struct ResolvedOptions {
   RawOptions raw;  // with everything filled in: a run with exactly these options is the same run
   hub::ModelFiles model;
-  std::string model_warning;  // already shown; empty: none
-  std::string voice_path;     // empty: none
+  std::string voice_path;  // empty: none
   engine::Align align = engine::Align::kStream;
   int context = 0;  // 0: the checkpoint's
   lm::SamplingOptions sampling;
@@ -63,7 +63,8 @@ void AddOptions(CLI::App& app, RawOptions& raw);
 
 // Applies the persona (below the command line and the run configuration), finds model and voice,
 // and checks what can be checked before any work. Throws base::Error.
-ResolvedOptions Resolve(const CLI::App& app, const RawOptions& raw);
+ResolvedOptions Resolve(const CLI::App& app, const RawOptions& raw,
+                        const std::function<void(const std::string&)>& warn);
 
 // The options as a run configuration (--config) would hold them.
 nlohmann::ordered_json OptionsJson(const ResolvedOptions& options);

@@ -83,38 +83,33 @@ int ParseContext(const std::string& text) {
   return value;
 }
 
-FoundModel FindModel(const ModelOptions& options, const std::string& voice_prompt_dir) {
-  FoundModel found;
+hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir,
+                          const std::function<void(const std::string&)>& warn) {
   hub::ModelRequest request;
-  request.model = options.model;
-  if (!options.model.empty() && !fs::exists(options.model)) {
-    const std::string bundled = BundledFolder(options.model);
-    if (!bundled.empty()) request.model = bundled;
-  }
-  if (request.model.empty()) request.model = options.hf_repo;
-  const bool some_files = !options.moshi_weight.empty() || !options.mimi_weight.empty() ||
-                          !options.tokenizer.empty() || !options.model_config.empty();
-  const bool all_weights =
-      !options.moshi_weight.empty() && !options.mimi_weight.empty() && !options.tokenizer.empty();
-  if (request.model.empty() && !all_weights) {
-    request.model = hub::kDefaultRepository;
-    // Files of a model given one by one belong to a model that the user knows.
-    const std::string stand_in = some_files ? "" : BundledFolder(kStandIn);
-    if (!stand_in.empty() && !hub::InHubCache(hub::kDefaultRepository)) {
-      request.model = stand_in;
-      found.warning = fmt::format(
-          "{} is not on this machine (scripts/fetch-model gets it): this is the bundled '{}', "
-          "which says a few hundred sentences in two voices; --model {} silences this",
-          hub::kDefaultRepository, kStandIn, kStandIn);
-    }
-  }
+  request.model = options.model.empty() ? options.hf_repo : options.model;
   request.moshi_weight = options.moshi_weight;
   request.mimi_weight = options.mimi_weight;
   request.tokenizer = options.tokenizer;
   request.config = options.model_config;
   request.voice_prompt_dir = voice_prompt_dir;
-  found.files = hub::LocateModel(request);
-  return found;
+
+  // Files of a model given one by one belong to a model that the user knows.
+  const bool nothing_named = request.model.empty() && request.moshi_weight.empty() &&
+                             request.mimi_weight.empty() && request.tokenizer.empty() &&
+                             request.config.empty();
+  if (nothing_named && !hub::InHubCache(hub::kDefaultRepository)) {
+    request.model = BundledFolder(kStandIn);
+    if (!request.model.empty()) {
+      warn(fmt::format(
+          "{} is not on this machine (scripts/fetch-model gets it): this is the bundled '{}', "
+          "which says a few hundred sentences in two voices; --model {} silences this",
+          hub::kDefaultRepository, kStandIn, kStandIn));
+    }
+  } else if (!options.model.empty() && !fs::exists(options.model)) {
+    const std::string bundled = BundledFolder(options.model);
+    if (!bundled.empty()) request.model = bundled;
+  }
+  return hub::LocateModel(request);
 }
 
 std::string QuantisedFile(const ModelOptions& options, const std::string& moshi_sha256) {

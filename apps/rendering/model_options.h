@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -40,15 +41,11 @@ std::string AutoDevice();
 // "auto" is 0. Throws base::Error (kUsage).
 int ParseContext(const std::string& text);
 
-struct FoundModel {
-  hub::ModelFiles files;
-  std::string warning;  // where it is not the one that the user may think of; else empty
-};
-
 // `model` may name a bundled checkpoint. Where nothing is named it is the released model, or, where
 // the hub's cache has nothing of that, the bundled `mini` with a warning. Throws base::Error
 // (kBadInput) with how to get the model.
-FoundModel FindModel(const ModelOptions& options, const std::string& voice_prompt_dir);
+hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_prompt_dir,
+                          const std::function<void(const std::string&)>& warn);
 
 // Where the toolkit's cache keeps weights of this SHA-256 quantised; empty without `quantize`.
 std::string QuantisedFile(const ModelOptions& options, const std::string& moshi_sha256);

@@ -110,7 +110,7 @@ BenchResult Measure(const Options& options, const std::vector<std::string>& comm
   app::ModelOptions model;
   model.model = options.model;
   model.quantize = options.quantize;
-  const hub::ModelFiles files = app::FindModel(model, "").files;
+  const hub::ModelFiles files = app::FindModel(model, "", app::Warn);
   result.model = files.source;
   result.config = engine::ModelConfig::Read(files.config);
   const StepPlan plan = Plan(options, result.config, 1);

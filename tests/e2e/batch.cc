@@ -3,20 +3,20 @@
 #include <filesystem>
 #include <sstream>
 
+#include "e2e/offline.h"
+
 namespace ppx::test {
 
 namespace fs = std::filesystem;
 
-RunResult BatchCommand(const Arguments& arguments) {
-  return RunProgram(Arguments{PPX_BATCH} + arguments, CleanEnvironment({}));
+RunResult BatchCommand(const Arguments& arguments, const RunOptions& options) {
+  return RunProgram(Arguments{PPX_BATCH} + arguments, CleanEnvironment(options));
 }
 
 RunResult Batch(const Arguments& arguments, RunOptions options) {
   options.environment.emplace("PPX_DEVICES", "cpu");
-  return RunProgram(
-      Arguments{PPX_BATCH, "--model", PPX_SOURCE_DIR "/configs/tiny", "--voice-prompt", "FLITE0"} +
-          arguments,
-      CleanEnvironment(options));
+  return BatchCommand(Arguments{"--model", TinyFolder(), "--voice-prompt", "FLITE0"} + arguments,
+                      options);
 }
 
 std::string ManifestLine(int i) {

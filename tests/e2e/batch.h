@@ -11,8 +11,8 @@ namespace ppx::test {
 
 // Runs ppx-batch on the CPU with the bundled checkpoint, without the user's settings.
 RunResult Batch(const Arguments& arguments, RunOptions options = {});
-// Subcommands take no model.
-RunResult BatchCommand(const Arguments& arguments);
+// With these arguments only: subcommands take no model.
+RunResult BatchCommand(const Arguments& arguments, const RunOptions& options = {});
 
 // `count` recordings of different lengths, from about 0.3 s up, and a manifest of them. The line of
 // dialogue i is ManifestLine(i).

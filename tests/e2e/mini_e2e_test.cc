@@ -4,7 +4,9 @@
 #include <cmath>
 #include <filesystem>
 
+#include "e2e/batch.h"
 #include "e2e/eval.h"
+#include "e2e/offline.h"
 #include "support/doctest.h"
 
 namespace ppx::test {
@@ -17,12 +19,6 @@ const std::string kCall = PPX_SOURCE_DIR "/eval/calls/bank.wav";
 const std::string kRegression = PPX_SOURCE_DIR "/tests/regression";
 // When the caller has finished the first sentence, by Silero's detector.
 constexpr double kFirstEnd_s = 2.85;
-
-RunResult Render(const Arguments& arguments, RunOptions options = {}) {
-  options.environment.emplace("PPX_DEVICE", "cpu");
-  options.timeout_s = 600;
-  return RunProgram(Arguments{PPX_OFFLINE} + arguments, CleanEnvironment(options));
-}
 
 std::string Said(const std::string& words_path) {
   return ReadJson(words_path).at("text").get<std::string>();
@@ -76,7 +72,7 @@ TEST_CASE("without a model named the bundled one speaks, and a warning says so")
   const Folder folder, home;
   RunOptions options;
   options.environment["HF_HOME"] = home.path();
-  const RunResult run = Render(
+  const RunResult run = Offline(
       {"--persona", "mini-bank", "--input-wav", kCall, "--output-dir", folder / "out"}, options);
   INFO(Told(run));
   REQUIRE(run.exit_code == 0);
@@ -99,8 +95,8 @@ TEST_CASE("named, it comes without a warning; text and voice prompt change what 
   const Folder folder;
   const auto render = [&](const std::string& persona, const std::string& voice) {
     const std::string out = folder / (persona + "-" + voice);
-    const RunResult run = Render({"--model", "mini", "--persona", persona, "--voice-prompt", voice,
-                                  "--greedy", "--input-wav", kCall, "--output-dir", out});
+    const RunResult run = Offline({"--model", "mini", "--persona", persona, "--voice-prompt", voice,
+                                   "--greedy", "--input-wav", kCall, "--output-dir", out});
     INFO(Told(run));
     REQUIRE(run.exit_code == 0);
     CHECK_FALSE(Has(run.err, "warning"));
@@ -120,8 +116,8 @@ TEST_CASE("named, it comes without a warning; text and voice prompt change what 
 
 TEST_CASE("a voice that it does not have is refused with those that it has") {
   const Folder folder;
-  const RunResult run = Render({"--model", "mini", "--voice-prompt", "NATF2.pt", "--input-wav",
-                                kCall, "--output-dir", folder / "out"});
+  const RunResult run = Offline({"--model", "mini", "--voice-prompt", "NATF2.pt", "--input-wav",
+                                 kCall, "--output-dir", folder / "out"});
   CHECK(run.exit_code == 3);
   CHECK(Has(run.err, "NATF2.pt"));
   CHECK(Has(run.err, "MINIF0"));
@@ -132,15 +128,15 @@ TEST_CASE("a voice that it does not have is refused with those that it has") {
   RunOptions options;
   options.environment["HF_HOME"] = home.path();
   const RunResult stand_in =
-      Render({"--voice-prompt", "NATF2.pt", "--input-wav", kCall, "--output-dir", folder / "out"},
-             options);
+      Offline({"--voice-prompt", "NATF2.pt", "--input-wav", kCall, "--output-dir", folder / "out"},
+              options);
   CHECK(stand_in.exit_code == 3);
   CHECK(Has(stand_in.err, "the bundled 'mini'"));
   CHECK(Has(stand_in.err, "NATF2.pt"));
 
   // A released model that was begun to be downloaded is asked for, and not replaced.
   fs::create_directories(home / "hub/models--nvidia--personaplex-7b-v1");
-  const RunResult begun = Render({"--input-wav", kCall, "--output-dir", folder / "out"}, options);
+  const RunResult begun = Offline({"--input-wav", kCall, "--output-dir", folder / "out"}, options);
   CHECK(begun.exit_code == 3);
   CHECK(Has(begun.err, "scripts/fetch-model"));
   CHECK_FALSE(Has(begun.err, "the bundled 'mini'"));
@@ -154,12 +150,11 @@ const std::string& Rendered() {
   static const std::string path = [] {
     fs::copy(kRegression + "/suite", folder.path(), fs::copy_options::recursive);
     RunOptions options;
-    options.environment.emplace("PPX_DEVICES", "cpu");
     options.timeout_s = 1200;
-    const RunResult run =
-        RunProgram({PPX_BATCH, "--model", "mini", "--manifest", folder / "manifest.jsonl",
-                    "--no-links", "--quiet", "--output-dir", folder.path()},
-                   CleanEnvironment(options));
+    const RunResult run = BatchCommand(
+        {"--model", "mini", "--devices", "cpu", "--manifest", folder / "manifest.jsonl",
+         "--no-links", "--quiet", "--output-dir", folder.path()},
+        options);
     INFO(Told(run));
     REQUIRE(run.exit_code == 0);
     return folder.path();
@@ -196,7 +191,7 @@ TEST_CASE("an agent that says nothing, or talks all the time, does not pass it")
     for (const auto& entry : fs::recursive_directory_iterator(folder / "suite")) {
       if (entry.path().filename() != "output.wav") continue;
       std::vector<float> samples = ReadSamples(entry.path());
-      // From where the agent of that sample has begun to speak.
+      // From the middle of that sample on, where its agent speaks.
       const size_t begin = speech.size() / 2;
       for (size_t i = 0; i < samples.size(); ++i) {
         samples[i] = talks ? speech[begin + i % (speech.size() / 4)] : 0.0F;
