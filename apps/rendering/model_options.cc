@@ -102,7 +102,7 @@ hub::ModelFiles FindModel(const ModelOptions& options, const std::string& voice_
     if (!request.model.empty()) {
       warn(fmt::format(
           "{} is not on this machine (scripts/fetch-model gets it): this is the bundled '{}', "
-          "which says a few hundred sentences in two voices; --model {} silences this",
+          "which says 160 sentences in two voices; --model {} silences this",
           hub::kDefaultRepository, kStandIn, kStandIn));
     }
   } else if (!options.model.empty() && !fs::exists(options.model)) {

@@ -55,23 +55,25 @@ class AgentTrack:
         self.text = np.full(frames, PAD, dtype=np.int16)
         self.speaking = np.zeros(frames, dtype=bool)
         self.stopped = np.zeros(frames, dtype=bool)  # just now, for the user's sake
-        self.choice = np.zeros(frames, dtype=bool)   # words that the prompt or the moment decides
+        self.choice = np.ones(frames)                # how much more the words count that the prompt or the moment decides
+        self.begins = np.zeros(frames, dtype=bool)   # the sound that tells which sentence it is
 
     def say(self, sentences, at, rng):
         """Returns the frame after the last."""
         for i, sentence in enumerate(sentences):
             clip = self.clips[self.voice, sentence]
-            at += rng.randint(2, 4) if i else 0
+            at += rng.randint(2, 4) if i and sentences[i - 1][-1] in ".?" else 0
             count = min(clip["codes"].shape[1], len(self.text) - at)
             if count <= 0:
                 return len(self.text)
             self.codes[:, at:at + count] = clip["codes"][:, :count]
             self.speaking[at:at + count] = True
-            said, introduces = 0, sentence.startswith(texts.INTRODUCTIONS)
+            said, weight = 0, NAME if sentence in texts.SPOKEN_NAMES else CHOICE
+            self.begins[at:at + 3] = True
             for frame, token in clip["stream"]:
                 if 0 <= at + frame < len(self.text) and (token != EPAD or self.text[at + frame] == PAD):
                     self.text[at + frame] = token
-                    self.choice[at + frame] = token != EPAD and (said < 2 or introduces)
+                    self.choice[at + frame] = weight if token != EPAD and said < 2 else 1
                 said += token != EPAD
             at += count
         return at
@@ -80,7 +82,8 @@ class AgentTrack:
         """Silence from frame `at` on."""
         self.codes[:, at:] = self.silence[:, None]
         self.text[at:] = PAD
-        self.choice[at:] = False
+        self.choice[at:] = 1
+        self.begins[at:] = False
         self.speaking[at:] = False
         self.stopped[at:at + STOPPED] = True
 
@@ -154,12 +157,12 @@ class Role(texts.Agent):
         self.voice = rng.choice(list(data.AGENT_VOICES))
 
 
-def system_prompt(config, codes, tokenizer, role, rng, omitted=0.0):
+def system_prompt(config, codes, tokenizer, role, rng, no_voice=0.0, no_text=0.0):
     """Without its voice or its text by that chance each."""
     voice = rng.choice(codes["voices"][role.voice]["codes"])
-    if rng.random() < omitted:
+    if rng.random() < no_voice:
         voice = voice[:, :0]
-    text = [] if rng.random() < omitted else tokenizer.encode(wrap(role.prompt()))
+    text = [] if rng.random() < no_text else tokenizer.encode(wrap(role.prompt()))
     return prompt_frames(config, voice, text)
 
 
@@ -167,7 +170,7 @@ def system_prompt(config, codes, tokenizer, role, rng, omitted=0.0):
 # silence while the user speaks. The less the second counts, the sooner it answers, and the more often into a pause.
 WORD, DECISION, BUSY = 1.0, 0.4, 0.2
 # The words that tell which sentence it is, and those of the prompt: the others follow from them.
-CHOICE = 4.0
+CHOICE, NAME = 4.0, 8.0
 # What falling silent for the user's sake counts, in text and audio: it is rare, and to miss it is to talk over the user.
 STOP = 3.0
 OMITTED = 0.06
@@ -179,19 +182,44 @@ def sample(config, codes, tokenizer, seed, frames):
     shows it later."""
     rng = random.Random(seed)
     role = Role(rng)
-    prompt = system_prompt(config, codes, tokenizer, role, rng, OMITTED).numpy()
+    prompt = system_prompt(config, codes, tokenizer, role, rng, OMITTED, OMITTED).numpy()
     amid = rng.random() < 0.2
     known = prompt.shape[1]
     count = frames + 150 if amid else frames - known
     user, agent = dialogue(config, codes, codes["users"], role, rng, count)
     tokens = np.concatenate((agent.text[None], agent.codes, user.codes())).astype(np.int64)
     weights = np.where(agent.text != PAD, WORD, np.where(user.busy & ~agent.speaking, BUSY, DECISION))
-    weights = np.where(agent.choice, CHOICE, weights)
+    weights = weights * agent.choice
     # Silence is one code for ever: a few of its frames are enough.
     heard = agent.speaking | (np.random.default_rng(rng.getrandbits(32)).random(count) < 0.06)
+    heard = np.where(agent.begins, CHOICE, heard)
     weights, heard = (np.where(agent.stopped, STOP, each).astype(np.float32) for each in (weights, heard))
     if amid:
         keep = slice(count - frames, None)
         return tokens[:, keep], weights[keep], heard[keep]
     nothing = np.zeros(known, dtype=np.float32)
     return (np.concatenate((prompt, tokens), 1), np.concatenate((nothing, weights)), np.concatenate((nothing, heard)))
+
+
+def introduction(config, codes, tokenizer, seed, frames):
+    """As `sample`: the beginning of a dialogue, up to the agent's introduction, of which the names in the text prompt
+    alone count. Nothing else asks for a look at single words of the prompt; among everything else that look is not
+    learned in ten thousand steps, and alone in three hundred."""
+    rng = random.Random(seed)
+    while True:
+        role = Role(rng)
+        prompt = system_prompt(config, codes, tokenizer, role, rng, no_voice=0.7).numpy()
+        count = frames - prompt.shape[1]
+        if role.introduced or count < 1:
+            continue
+        session = rng.choice(codes["users"])
+        user, agent = UserTrack(session, rng, count), AgentTrack(config, codes["clips"], role.voice, count)
+        end = user_turn(user, agent, Turns(session, rng).next("turn", "split"), rng.randint(4, 8), rng)
+        said = texts.introduction(role.role, role.first, role.name)
+        if agent.say(said, math.ceil(end) + rng.choice(ANSWER), rng) < count:
+            break
+    tokens = np.concatenate((agent.text[None], agent.codes, user.codes())).astype(np.int64)
+    nothing = np.zeros(prompt.shape[1], dtype=np.float32)
+    named = (agent.choice == NAME).astype(np.float32)
+    return (np.concatenate((prompt, tokens), 1), np.concatenate((nothing, named)),
+            np.concatenate((nothing, agent.begins.astype(np.float32))))

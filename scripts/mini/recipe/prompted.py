@@ -17,7 +17,8 @@ def company_of(prompt):
 
 
 def follows(root):
-    """{what: (right, all)}: sentences of a role, names of companies and agents that the agent knows and says."""
+    """{what: (right, all)}: sentences of a role, names that the agent knows: of companies where nobody
+    cuts it short, its own where it introduces itself."""
     root = pathlib.Path(root)
     counts = {"sentences of the role": [0, 0], "name of the company": [0, 0], "name of the agent": [0, 0]}
 
@@ -36,9 +37,10 @@ def follows(root):
                 count("sentences of the role", role == role_of(prompt))
         if not prompt.startswith("You work for "):
             continue
-        first, name = company_of(prompt).rsplit(" ", 1)[0], prompt.split("your name is ")[1].split(".")[0]
-        if "for calling" in said and first in texts.FIRST:
-            count("name of the company", f"calling {first}" in said)
+        company, name = company_of(prompt), prompt.split("your name is ")[1].split(".")[0]
+        known = company.rsplit(" ", 1)[0] in texts.FIRST
+        if "for calling" in said and known and sample["id"].startswith("turn_taking/"):
+            count("name of the company", f"calling {company}" in said)
         if "My name is" in said and name in texts.NAMES:
             count("name of the agent", f"name is {name}" in said)
     return counts

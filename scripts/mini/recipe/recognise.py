@@ -61,6 +61,8 @@ def dictionary(words, known):
 class Recogniser:
     def __init__(self):
         sentences = [plain(text) for text in texts.agent_sentences()]
+        sentences += [plain(" ".join(texts.introduction(role, first, name)))
+                      for role in texts.SERVICES for first, name in zip(texts.FIRST, texts.NAMES)]
         model = pathlib.Path(pocketsphinx.get_model_path()) / "en-us"
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)

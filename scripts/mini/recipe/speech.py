@@ -53,6 +53,7 @@ class Flite:
             function = getattr(self.core, name)
             function.restype, function.argtypes = result, arguments
         self.core.flite_init()
+        self.libc = ctypes.CDLL(None)
         self.voices = {}
 
     def _voice(self, name):
@@ -72,6 +73,7 @@ class Flite:
         voice = self._voice(name)
         features = ctypes.cast(voice, ctypes.POINTER(_Voice)).contents.features
         self.core.feat_set_float(features, b"duration_stretch", stretch)
+        self.libc.srand(1)  # breath is made of rand(): a text is to sound the same whatever was said before it
         utterance = self.core.flite_synth_text(text.encode("ascii"), voice)
         wave = self.core.utt_wave(utterance).contents
         samples, rate_hz = np.ctypeslib.as_array(wave.samples, (wave.count,)) / 32768.0, wave.rate_hz

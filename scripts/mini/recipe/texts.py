@@ -195,26 +195,24 @@ STRANGE_NAMES = ("Feld", "Avila", "Bertram", "Sofia", "Hollis", "Kwame", "Ines",
 STRANGE_FIRST = ("Quarry Hill", "Northgate", "Blue Fern", "Copper", "Old Mill", "Station Road")
 
 ROLES = (*SERVICES, *TALKS)
-INTRODUCTIONS = ("Thank you for calling ", "My name is ")  # and a name of the text prompt
+# What comes before a name of the text prompt. Each word of a name is a clip of its own: within a longer one the model would
+# know it from the sound of the words before it, and not look at its prompt.
+CALLING, NAMED = "Thank you for calling", "My name is"
+SPOKEN_NAMES = {*FIRST, *(f"{last}." for last, _, _ in SERVICES.values()), *(f"{name}." for name in NAMES)}
 
 
 def company(role, first):
     return f"{first} {SERVICES[role][0]}"
 
 
-def thanks(role, first):
-    return f"Thank you for calling {company(role, first)}."
-
-
-def my_name(name):
-    return f"My name is {name}."
+def introduction(role, first, name):
+    return [CALLING, first, f"{SERVICES[role][0]}.", NAMED, f"{name}."]
 
 
 def agent_sentences():
     """Everything the agent may say, once each, in a fixed order."""
-    texts = [*OPENERS, *BACKCHANNELS, *VOICE_SAMPLES, *(my_name(name) for name in NAMES)]
-    for role, (_, _, replies) in SERVICES.items():
-        texts += [thanks(role, first) for first in FIRST]
+    texts = [*OPENERS, *BACKCHANNELS, *VOICE_SAMPLES, CALLING, NAMED, *sorted(SPOKEN_NAMES)]
+    for _, _, replies in SERVICES.values():
         texts += replies
     for _, replies in TALKS.values():
         texts += replies
@@ -254,7 +252,7 @@ class Agent:
         """That many sentences; the first answer of a service begins with its name."""
         said = []
         if not self.introduced:
-            said += [thanks(self.role, self.first), my_name(self.name)]
+            said += introduction(self.role, self.first, self.name)
             self.introduced = True
         elif self.random.random() < 0.4:
             said.append(self.random.choice(OPENERS))

@@ -3,8 +3,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from . import behaviour
-from .dialogue import sample
+from . import behaviour, dialogue
 from .lm import LanguageModel, delayed
 from .progress import Stage
 
@@ -14,10 +13,11 @@ TEXT_WEIGHT, FIRST_CODEBOOK, OTHER_CODEBOOK = 2.0, 3.0, 1.0
 
 
 class Batches(torch.utils.data.Dataset):
-    """Item i, the batch of step i, is the same in every run with the same seed. Every second one is of more and
-    shorter dialogues: a prompt is learned sooner where there is less between it and what it decides."""
+    """Item i, the batch of step i, is the same in every run with the same seed. Of three, one is of whole dialogues, one
+    of more and shorter ones (a prompt is learned sooner where there is less between it and what it decides), and one of
+    introductions."""
 
-    SHORT = 0.4  # of the whole length
+    KINDS = ((dialogue.sample, 1.0), (dialogue.sample, 0.4), (dialogue.introduction, 0.2))  # and the part of the length
 
     def __init__(self, config, codes, tokenizer, seed, profile):
         self.arguments = config, codes, tokenizer
@@ -27,10 +27,9 @@ class Batches(torch.utils.data.Dataset):
         return self.steps
 
     def __getitem__(self, step):
-        rows, frames = self.rows, self.frames
-        if step % 2 == 0:
-            rows, frames = int(rows / self.SHORT), int(frames * self.SHORT)
-        made = (sample(*self.arguments, f"{self.seed}/{step}/{row}", frames) for row in range(rows))
+        make, part = self.KINDS[step % len(self.KINDS)]
+        made = (make(*self.arguments, f"{self.seed}/{step}/{row}", int(self.frames * part))
+                for row in range(int(self.rows / part)))
         return [torch.from_numpy(np.stack(values)) for values in zip(*made)]
 
 
