@@ -184,8 +184,7 @@ def sample(config, codes, tokenizer, seed, frames):
     role = Role(rng)
     prompt = system_prompt(config, codes, tokenizer, role, rng, OMITTED, OMITTED).numpy()
     amid = rng.random() < 0.2
-    known = prompt.shape[1]
-    count = frames + 150 if amid else frames - known
+    count = frames + 150 if amid else frames - prompt.shape[1]
     user, agent = dialogue(config, codes, codes["users"], role, rng, count)
     tokens = np.concatenate((agent.text[None], agent.codes, user.codes())).astype(np.int64)
     weights = np.where(agent.text != PAD, WORD, np.where(user.busy & ~agent.speaking, BUSY, DECISION))
@@ -197,14 +196,19 @@ def sample(config, codes, tokenizer, seed, frames):
     if amid:
         keep = slice(count - frames, None)
         return tokens[:, keep], weights[keep], heard[keep]
-    nothing = np.zeros(known, dtype=np.float32)
+    return behind(prompt, tokens, weights, heard)
+
+
+def behind(prompt, tokens, weights, heard):
+    """The same with the prompt before it, which counts nothing."""
+    nothing = np.zeros(prompt.shape[1], dtype=np.float32)
     return (np.concatenate((prompt, tokens), 1), np.concatenate((nothing, weights)), np.concatenate((nothing, heard)))
 
 
 def introduction(config, codes, tokenizer, seed, frames):
     """As `sample`: the beginning of a dialogue, up to the agent's introduction, of which the names in the text prompt
-    alone count. Nothing else asks for a look at single words of the prompt; among everything else that look is not
-    learned in ten thousand steps, and alone in three hundred."""
+    alone count. Nothing else asks for a look at single words of the prompt, and among everything else that look was not
+    learned in 7000 steps."""
     rng = random.Random(seed)
     while True:
         role = Role(rng)
@@ -219,7 +223,5 @@ def introduction(config, codes, tokenizer, seed, frames):
         if agent.say(said, math.ceil(end) + rng.choice(ANSWER), rng) < count:
             break
     tokens = np.concatenate((agent.text[None], agent.codes, user.codes())).astype(np.int64)
-    nothing = np.zeros(prompt.shape[1], dtype=np.float32)
-    named = (agent.choice == NAME).astype(np.float32)
-    return (np.concatenate((prompt, tokens), 1), np.concatenate((nothing, named)),
-            np.concatenate((nothing, agent.begins.astype(np.float32))))
+    named, begins = (marks.astype(np.float32) for marks in (agent.choice == NAME, agent.begins))
+    return behind(prompt, tokens, named, begins)
