@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <type_traits>
 #include <vector>
 
 #include "base/error.h"
 #include "kernels/isa.h"
-#include "kernels/number_formats.h"
 #include "kernels/panel.h"
 #include "kernels/parallel.h"
 
@@ -40,55 +40,70 @@ const KernelTable& Kernels() {
 struct PreparedRows {
   std::vector<const std::byte*> x;  // one a row
   int64_t groups = 0;               // scales a row
+  int64_t parts = 0;                // starts a row
   std::vector<float> scales;        // [rows][groups]
-  std::vector<int32_t> sums;        // [rows][groups * kActivationGroup / kInt4Group]
+  std::vector<int32_t> starts;      // [rows][parts]
   std::vector<std::byte> storage;
 };
 
+// Kept from one product to the next: a small one would spend its time on memory of its own.
+PreparedRows& Workspace() {
+  thread_local PreparedRows rows;
+  return rows;
+}
+
 template <typename T>
-void QuantiseRows(const T* x, const RowLayout& layout, int64_t inputs, PreparedRows& prepared) {
-  const int64_t padded = RoundUp(inputs, kActivationGroup);
-  const KernelTable& kernels = Kernels();
+void Grow(std::vector<T>& memory, int64_t size) {
+  if (memory.size() < static_cast<size_t>(size)) memory.resize(static_cast<size_t>(size));
+}
+
+template <typename T>
+void QuantiseRows(const T* x, const RowLayout& layout, WeightForm form, int64_t inputs,
+                  PreparedRows& prepared) {
+  constexpr int64_t kLine = 64;
+  const int64_t padded = PaddedInputs(form, inputs);
+  // A line further apart than a power of two, or all rows would want one place in the first cache.
+  const int64_t stride = padded + kLine;
   prepared.groups = padded / kActivationGroup;
-  prepared.scales.resize(static_cast<size_t>(layout.rows * prepared.groups));
-  prepared.sums.resize(static_cast<size_t>(layout.rows * padded / kInt4Group));
-  prepared.storage.resize(static_cast<size_t>(layout.rows * padded));
+  prepared.parts = padded / StartInputs(form);
+  Grow(prepared.scales, layout.rows * prepared.groups);
+  Grow(prepared.starts, layout.rows * prepared.parts);
+  Grow(prepared.storage, layout.rows * stride);
+  const auto quantise = std::is_same_v<T, float> ? Kernels().quantise_f32 : Kernels().quantise_bf16;
   constexpr int64_t kRowsPerTask = 4;
   ParallelFor((layout.rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task) {
-    std::vector<float> wide(std::is_same_v<T, float> ? 0 : static_cast<size_t>(inputs));
     const int64_t end = std::min(layout.rows, (task + 1) * kRowsPerTask);
     for (int64_t row = task * kRowsPerTask; row < end; ++row) {
-      const T* from = x + layout.Offset(row);
-      const float* values = nullptr;
-      if constexpr (std::is_same_v<T, float>) {
-        values = from;
-      } else {
-        std::transform(from, from + inputs, wide.begin(), FromBf16);
-        values = wide.data();
-      }
-      kernels.quantise(values, inputs,
-                       reinterpret_cast<int8_t*>(prepared.storage.data()) + row * padded,
-                       prepared.scales.data() + row * prepared.groups,
-                       prepared.sums.data() + row * (padded / kInt4Group));
+      quantise({.x = x + layout.Offset(row),
+                .inputs = inputs,
+                .start_inputs = StartInputs(form),
+                .zero_point = ZeroPoint(form),
+                .q = reinterpret_cast<int8_t*>(prepared.storage.data()) + row * stride,
+                .scales = prepared.scales.data() + row * prepared.groups,
+                .starts = prepared.starts.data() + row * prepared.parts});
     }
   });
   for (int64_t row = 0; row < layout.rows; ++row) {
-    prepared.x[static_cast<size_t>(row)] = prepared.storage.data() + row * padded;
+    prepared.x[static_cast<size_t>(row)] = prepared.storage.data() + row * stride;
   }
 }
 
 template <typename T>
-PreparedRows Prepare(const PackedMatrix& w, const T* x, const RowLayout& layout) {
-  PreparedRows prepared;
-  prepared.x.resize(static_cast<size_t>(layout.rows));
+const PreparedRows& Prepare(const PackedMatrix& w, const T* x, const RowLayout& layout) {
+  PreparedRows& prepared = Workspace();
+  Grow(prepared.x, layout.rows);
   if (w.form() == WeightForm::kInt8 || w.form() == WeightForm::kInt4) {
-    QuantiseRows(x, layout, w.inputs(), prepared);
+    QuantiseRows(x, layout, w.form(), w.inputs(), prepared);
     return prepared;
   }
+  prepared.groups = 0;
   const int64_t padded = PaddedInputs(w.form(), w.inputs());
   const bool copy = padded != w.inputs();
   const auto row_bytes = padded * static_cast<int64_t>(sizeof(T));
-  if (copy) prepared.storage.resize(static_cast<size_t>(layout.rows * row_bytes));
+  if (copy) {
+    Grow(prepared.storage, layout.rows * row_bytes);
+    std::fill_n(prepared.storage.begin(), layout.rows * row_bytes, std::byte{0});
+  }
   for (int64_t row = 0; row < layout.rows; ++row) {
     const T* from = x + layout.Offset(row);
     const auto* bytes = reinterpret_cast<const std::byte*>(from);
@@ -102,34 +117,36 @@ PreparedRows Prepare(const PackedMatrix& w, const T* x, const RowLayout& layout)
   return prepared;
 }
 
-void Write(float sum, float& y) { y = sum; }
-void Write(float sum, Bf16& y) { y = ToBf16(sum); }
-
 // One panel times rows [begin, end).
 template <typename T>
 void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t panel,
                    int64_t begin, int64_t end, T* y, int64_t y_stride, const float* bias) {
+  const KernelTable& kernels = Kernels();
   const WeightForm form = w.form();
+  const auto form_index = static_cast<size_t>(form);
   const int64_t first = panel * kPanel;
   const int64_t columns = PanelColumns(w.outputs(), first);
   const int64_t used = std::min(kPanel, w.outputs() - first);
   const int64_t inputs = PaddedInputs(form, w.inputs());
   const int64_t element = form == WeightForm::kF32 ? 4 : form == WeightForm::kBf16 ? 2 : 1;
   const std::byte* weights = w.bytes() + panel * PanelBytes(form, kPanel, w.inputs());
-  const std::byte* matrix_end = w.bytes() + w.size_bytes();
-  const auto multiply =
-      Kernels().multiply[static_cast<size_t>(form)][static_cast<size_t>(columns / kSixteen - 1)];
+  const auto multiply = kernels.multiply[form_index][static_cast<size_t>(columns / kSixteen - 1)];
 
   alignas(64) float sums[kMostRows][kPanel];
-  for (int64_t row = 0; row < end - begin; ++row) {
-    for (int64_t c = 0; c < kPanel; ++c) {
-      // The integer forms' sums are scaled at the end, and the bias is not.
-      sums[row][c] = bias != nullptr && form != WeightForm::kInt8 && c < used ? bias[first + c] : 0;
-    }
+  alignas(64) float panel_bias[kPanel] = {};
+  alignas(64) float panel_scales[kPanel] = {};
+  if (bias != nullptr) std::copy(bias + first, bias + first + used, panel_bias);
+  // The sums of int8 are scaled at the end, and the bias is not.
+  const bool scaled = form == WeightForm::kInt8;
+  if (scaled) {
+    std::memcpy(panel_scales, weights + InputBytes(form, columns, inputs),
+                static_cast<size_t>(columns) * sizeof(float));
   }
   const int64_t rows = end - begin;
-  const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  // With one tile the panel is a single stream, which the machine foresees by itself.
+  kernels.begin(rows, scaled || bias == nullptr ? nullptr : panel_bias, sums[0]);
+  // A single tile waits for memory, and may be wider than is best for the registers.
+  const int64_t tile_rows = rows <= kTileRows ? kTileRows : kernels.tile_rows[form_index];
+  const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
   const int64_t whole =
       tiles == 1 ? inputs
                  : std::max<int64_t>(1, kBlockBytes / InputBytes(form, columns, kActivationGroup)) *
@@ -139,6 +156,7 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
     job.weights = weights + InputBytes(form, columns, at);
     job.inputs = std::min(whole, inputs - at);
     const int64_t bytes = InputBytes(form, columns, job.inputs);
+    job.tiles = static_cast<int>(tiles);
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t from = rows * tile / tiles;
       job.rows = static_cast<int>(rows * (tile + 1) / tiles - from);
@@ -148,33 +166,24 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
         if (prepared.groups > 0) {
           job.scales[r] = prepared.scales.data() + static_cast<int64_t>(row) * prepared.groups +
                           at / kActivationGroup;
-          job.group_sums[r] =
-              prepared.sums.data() +
-              static_cast<int64_t>(row) * prepared.groups * (kActivationGroup / kInt4Group) +
-              at / kInt4Group;
+          job.starts[r] = prepared.starts.data() + static_cast<int64_t>(row) * prepared.parts +
+                          at / StartInputs(form);
         }
       }
       job.sums = sums[from];
-      if (tiles > 1) {
-        // What follows, shared out among the tiles.
-        job.ahead = job.weights + bytes + bytes * tile / tiles;
-        job.ahead_bytes = std::clamp<int64_t>(matrix_end - job.ahead, 0, bytes / tiles);
-      }
+      // With one tile the panel is a single stream, which the machine foresees by itself.
+      if (tiles > 1) job.ahead = job.weights + bytes + bytes * tile / tiles;
       multiply(job);
     }
   }
-  const auto* scales = reinterpret_cast<const float*>(weights + InputBytes(form, columns, inputs));
-  for (int64_t row = 0; row < rows; ++row) {
-    T* to = y + (begin + row) * y_stride + first;
-    for (int64_t c = 0; c < used; ++c) {
-      float sum = sums[row][c];
-      if (form == WeightForm::kInt8) {
-        sum *= scales[c];
-        if (bias != nullptr) sum += bias[first + c];
-      }
-      Write(sum, to[c]);
-    }
-  }
+  const PanelResult result{.sums = sums[0],
+                           .rows = rows,
+                           .columns = used,
+                           .scales = scaled ? panel_scales : nullptr,
+                           .bias = scaled ? panel_bias : nullptr,
+                           .y = y + begin * y_stride + first,
+                           .y_stride = y_stride};
+  (std::is_same_v<T, float> ? kernels.finish_f32 : kernels.finish_bf16)(result);
 }
 
 template <typename T>
@@ -187,7 +196,7 @@ void Multiply(const PackedMatrix& w, const T* x, const RowLayout& layout, T* y, 
         fmt::format("weights in {} and activations of another type", Name(w.form())));
   }
   if (layout.rows == 0) return;
-  const PreparedRows prepared = Prepare(w, x, layout);
+  const PreparedRows& prepared = Prepare(w, x, layout);
   const int64_t panels = (w.outputs() + kPanel - 1) / kPanel;
   const int64_t pieces = (layout.rows + kMostRows - 1) / kMostRows;
   // Neighbouring panels in one task, so that what comes next is known.

@@ -32,7 +32,7 @@ struct RowLayout {
 //   x     rows of w.inputs() elements, laid out by `layout`
 //   y     [rows, w.outputs()], rows `y_stride` elements apart; must not overlap x
 //   bias  [outputs], or null
-// Forms: kF32 with float; kBf16 with Bf16; kInt8 and kInt4 with both. With an integer form each 128
+// Forms: kF32 with float; kBf16 with Bf16; kInt8 and kInt4 with both. With an integer form each 256
 // inputs of a row are rounded to 8 bits with a scale of their own (max |x| / 127) before they are
 // multiplied.
 // Throws base::Error (kInternal) for a form with a type it does not go with.

@@ -28,7 +28,7 @@ const char* Name(WeightForm form);  // "f32", "bf16", "int8", "int4"
 // Inputs that share a scale of the weights, of kInt4.
 inline constexpr int64_t kInt4Group = 32;
 // Inputs that share a scale of the activations, in both integer forms. A power of two.
-inline constexpr int64_t kActivationGroup = 128;
+inline constexpr int64_t kActivationGroup = 256;
 
 // Where the source's numbers are: row-major [outputs, inputs], finite.
 struct MatrixSource {

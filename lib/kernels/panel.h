@@ -51,6 +51,13 @@ constexpr int64_t PanelBytes(WeightForm form, int64_t columns, int64_t inputs) {
   return InputBytes(form, columns, PaddedInputs(form, inputs)) + scales;
 }
 
+// Inputs whose products with an integer form are summed as integers, and what is added to its
+// weights to make them unsigned.
+constexpr int64_t StartInputs(WeightForm form) {
+  return form == WeightForm::kInt4 ? kInt4Group : kActivationGroup;
+}
+constexpr int32_t ZeroPoint(WeightForm form) { return form == WeightForm::kInt4 ? 8 : 128; }
+
 // Columns of the panel that begins at output `first`.
 constexpr int64_t PanelColumns(int64_t outputs, int64_t first) {
   const int64_t left = outputs - first;
@@ -64,21 +71,49 @@ struct PanelJob {
   int rows = 0;
   // The rows' inputs: float, bfloat16 or int8.
   const std::byte* x[kTileRows] = {};
-  // Of integer forms: a scale for each kActivationGroup inputs, the sum of the int8 for each
-  // kInt4Group.
+  // Of integer forms: a scale for each kActivationGroup inputs; what an integer sum of StartInputs
+  // inputs starts at where weights come with their zero point added.
   const float* scales[kTileRows] = {};
-  const int32_t* group_sums[kTileRows] = {};
+  const int32_t* starts[kTileRows] = {};
   float* sums = nullptr;             // [rows][kPanel]
-  const std::byte* ahead = nullptr;  // what will be read next, for the caches
-  int64_t ahead_bytes = 0;
+  const std::byte* ahead = nullptr;  // what will be read next, for the caches; null: nothing
+  int tiles = 1;  // that read these weights one after another; each asks for its share
+};
+
+// A row of activations in 8 bits.
+struct QuantisedRow {
+  const void* x = nullptr;  // [inputs] float or bfloat16
+  int64_t inputs = 0;
+  int64_t start_inputs = 0;
+  int32_t zero_point = 0;  // of the weights
+  // [padded inputs], [padded / kActivationGroup], [padded / start_inputs]
+  int8_t* q = nullptr;
+  float* scales = nullptr;
+  int32_t* starts = nullptr;
+};
+
+// The sums of a panel, on their way out.
+struct PanelResult {
+  const float* sums = nullptr;  // [rows][kPanel]
+  int64_t rows = 0;
+  int64_t columns = 0;
+  // [kPanel] both, or both null: y = sum * scale + bias, rounded after each operation.
+  const float* scales = nullptr;
+  const float* bias = nullptr;
+  void* y = nullptr;
+  int64_t y_stride = 0;  // elements
 };
 
 struct KernelTable {
   // [form][columns / 16 - 1]
   void (*multiply[4][4])(const PanelJob&);
-  // x [inputs] -> q [padded inputs], scales [padded / kActivationGroup], sums [padded /
-  // kInt4Group].
-  void (*quantise)(const float* x, int64_t inputs, int8_t* q, float* scales, int32_t* sums);
+  int tile_rows[4];  // of a form: rows that are best computed at once
+  void (*quantise_f32)(const QuantisedRow&);
+  void (*quantise_bf16)(const QuantisedRow&);
+  // sums[rows][kPanel] become `bias` [kPanel], or zeros where that is null.
+  void (*begin)(int64_t rows, const float* bias, float* sums);
+  void (*finish_f32)(const PanelResult&);
+  void (*finish_bf16)(const PanelResult&);
 };
 
 extern const KernelTable kPortableKernels;

@@ -6,13 +6,14 @@
 #include <immintrin.h>
 
 #include "kernels/panel.h"
+#include "kernels/rows_body.h"
 
 namespace ppx::kernels {
 namespace {
 
 constexpr int kHalf = 8;  // outputs of one register
 
-inline __m256i Load(const std::byte* from) {
+inline __m256i LoadBytes(const std::byte* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
 
@@ -79,8 +80,8 @@ struct BFloat16 {
     Sums<rows> sums(job, sixteen);
     const std::byte* weights = job.weights + sixteen * kSixteenBytes;
     for (int64_t i = 0; i < job.inputs; i += 2, weights += sixteens * kSixteenBytes) {
-      const __m256i low = Load(weights);
-      const __m256i high = Load(weights + 32);
+      const __m256i low = LoadBytes(weights);
+      const __m256i high = LoadBytes(weights + 32);
       const __m256 low0 = _mm256_castsi256_ps(_mm256_slli_epi32(low, 16));
       const __m256 low1 = _mm256_castsi256_ps(_mm256_and_si256(low, upper));
       const __m256 high0 = _mm256_castsi256_ps(_mm256_slli_epi32(high, 16));
@@ -109,8 +110,8 @@ struct Int8 {
       __m256i high[rows];
       for (int r = 0; r < rows; ++r) low[r] = high[r] = _mm256_setzero_si256();
       for (int64_t i = 0; i < kSteps; ++i, weights += sixteens * kSixteenBytes) {
-        const __m256i w_low = _mm256_xor_si256(Load(weights), offset);
-        const __m256i w_high = _mm256_xor_si256(Load(weights + 32), offset);
+        const __m256i w_low = _mm256_xor_si256(LoadBytes(weights), offset);
+        const __m256i w_high = _mm256_xor_si256(LoadBytes(weights + 32), offset);
         for (int r = 0; r < rows; ++r) {
           const __m256i x = Broadcast4Bytes(job.x[r] + (group * kSteps + i) * 4);
           low[r] = AddDotBytes(low[r], w_low, x);
@@ -145,8 +146,8 @@ struct Int4 {
       for (int r = 0; r < rows; ++r) low[r] = high[r] = _mm256_setzero_si256();
       for (int64_t chunk = 0; chunk < kInt4Group / 8;
            ++chunk, weights += sixteens * kSixteenBytes) {
-        const __m256i both_low = Load(weights);
-        const __m256i both_high = Load(weights + 32);
+        const __m256i both_low = LoadBytes(weights);
+        const __m256i both_high = LoadBytes(weights + 32);
         for (int part = 0; part < 2; ++part) {
           const __m256i w_low = _mm256_sub_epi8(
               _mm256_and_si256(_mm256_srli_epi32(both_low, 4 * part), low_half), offset);
@@ -206,40 +207,6 @@ void Multiply(const PanelJob& job) {
   }
 }
 
-inline float Highest(__m256 x) {
-  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
-}
-
-void Quantise(const float* x, int64_t inputs, int8_t* q, float* scales, int32_t* sums) {
-  const __m256 sign = _mm256_set1_ps(-0.0F);
-  for (int64_t begin = 0; begin < inputs; begin += kActivationGroup) {
-    alignas(32) float values[kActivationGroup] = {};
-    const int64_t left = inputs - begin;
-    const int64_t count = left < kActivationGroup ? left : kActivationGroup;
-    __builtin_memcpy(values, x + begin, static_cast<size_t>(count) * sizeof(float));
-    __m256 highest = _mm256_setzero_ps();
-    for (int64_t i = 0; i < kActivationGroup; i += kHalf) {
-      highest = _mm256_max_ps(highest, _mm256_andnot_ps(sign, _mm256_load_ps(values + i)));
-    }
-    const float most = Highest(highest);
-    const __m256 inverse = _mm256_set1_ps(most > 0 ? 127 / most : 0);
-    scales[begin / kActivationGroup] = most / 127;
-    for (int64_t i = 0; i < kActivationGroup; i += kHalf) {
-      alignas(32) int32_t rounded[kHalf];
-      _mm256_store_si256(reinterpret_cast<__m256i*>(rounded),
-                         _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_load_ps(values + i), inverse)));
-      int32_t& sum = sums[(begin + i) / kInt4Group];
-      if (i % kInt4Group == 0) sum = 0;
-      for (int lane = 0; lane < kHalf; ++lane) {
-        q[begin + i + lane] = static_cast<int8_t>(rounded[lane]);
-        sum += rounded[lane];
-      }
-    }
-  }
-}
-
 }  // namespace
 
 const KernelTable kAvx2Kernels{
@@ -247,6 +214,11 @@ const KernelTable kAvx2Kernels{
      {Multiply<BFloat16, 1>, Multiply<BFloat16, 2>, Multiply<BFloat16, 3>, Multiply<BFloat16, 4>},
      {Multiply<Int8, 1>, Multiply<Int8, 2>, Multiply<Int8, 3>, Multiply<Int8, 4>},
      {Multiply<Int4, 1>, Multiply<Int4, 2>, Multiply<Int4, 3>, Multiply<Int4, 4>}},
-    Quantise};
+    {kTileRows, kTileRows, kTileRows, kTileRows},
+    Quantise<float>,
+    Quantise<Bf16>,
+    Begin,
+    Finish<float>,
+    Finish<Bf16>};
 
 }  // namespace ppx::kernels

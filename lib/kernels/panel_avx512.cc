@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/panel.h"
+#include "kernels/rows_body.h"
 
 namespace ppx::kernels {
 namespace {
@@ -37,23 +38,23 @@ template <int n, typename F>
 }
 #define PPX_INLINE __attribute__((always_inline))
 
-// Asks for what comes next, a few lines at a time, so that memory works while the registers do.
+// Asks for what comes next, two lines in each turn of a loop, so that memory works while the
+// registers do. Without a branch: gcc 12 loses sight of the registers behind one.
 class Ahead {
  public:
-  Ahead(const PanelJob& job, int64_t turns)
-      : at_(reinterpret_cast<const char*>(job.ahead)),
-        left_(job.ahead_bytes / 64),
-        each_((left_ + turns - 1) / turns) {}
+  // `turn_bytes` of weights are read in a turn. A line that is asked for twice costs nothing.
+  Ahead(const PanelJob& job, int64_t turn_bytes)
+      : at_(reinterpret_cast<const char*>(job.ahead == nullptr ? job.weights : job.ahead)),
+        step_(job.ahead == nullptr ? 0 : (turn_bytes + job.tiles - 1) / job.tiles) {}
   [[gnu::always_inline]] inline void Turn() {
-    if (left_ <= 0) return;
-    left_ -= each_;
-    for (int64_t i = 0; i < each_; ++i, at_ += 64) _mm_prefetch(at_, _MM_HINT_T1);
+    _mm_prefetch(at_, _MM_HINT_T1);
+    _mm_prefetch(at_ + 64, _MM_HINT_T1);
+    at_ += step_;
   }
 
  private:
   const char* at_;
-  int64_t left_;
-  int64_t each_;
+  int64_t step_;
 };
 
 // The rows' inputs, where a register can hold the address.
@@ -80,12 +81,26 @@ struct Sums {
   }
 };
 
+// sums += value(i) * the scale of the row's activations, i as in Sums.
+template <int rows, int sixteens, typename Value>
+[[gnu::always_inline]] inline void AddScaled(const PanelJob& job, int64_t group,
+                                             const Value& value) {
+  Unrolled<rows>([&](auto r) PPX_INLINE {
+    const __m512 scale = _mm512_set1_ps(job.scales[r][group]);
+    Unrolled<sixteens>([&](auto j) PPX_INLINE {
+      constexpr Constant<r * sixteens + j> i;
+      float* sums = Sums<rows, sixteens>::At(job, i);
+      _mm512_storeu_ps(sums, _mm512_fmadd_ps(value(i), scale, _mm512_loadu_ps(sums)));
+    });
+  });
+}
+
 struct F32 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
     Sums<rows, sixteens> sums(job);
     const Rows<rows> row(job);
-    Ahead ahead(job, job.inputs);
+    Ahead ahead(job, sixteens * kSixteenBytes);
     const auto* weights = reinterpret_cast<const float*>(job.weights);
     for (int64_t i = 0; i < job.inputs; ++i, weights += sixteens * kSixteen) {
       __m512 w[sixteens];
@@ -109,7 +124,7 @@ struct BFloat16 {
   static void Multiply(const PanelJob& job) {
     Sums<rows, sixteens> sums(job);
     const Rows<rows> row(job);
-    Ahead ahead(job, job.inputs / 2);
+    Ahead ahead(job, sixteens * kSixteenBytes);
     const std::byte* weights = job.weights;
     for (int64_t i = 0; i < job.inputs / 2; ++i, weights += sixteens * kSixteenBytes) {
       __m512i w[sixteens];
@@ -130,22 +145,16 @@ struct Int8 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
     constexpr int64_t kSteps = kActivationGroup / 4;
-    constexpr int64_t kParts = kActivationGroup / kInt4Group;
     const Rows<rows> row(job);
-    Ahead ahead(job, job.inputs / 4);
+    Ahead ahead(job, sixteens * kSixteenBytes);
     const std::byte* weights = job.weights;
     for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
       __m512i dot[rows * sixteens];
       Unrolled<rows>([&](auto r) PPX_INLINE {
-        // Weights come as q + 128: what that adds is known beforehand.
-        int32_t sum = 0;
-        for (int64_t part = 0; part < kParts; ++part) {
-          sum += job.group_sums[r][group * kParts + part];
-        }
-        const __m512i start = _mm512_set1_epi32(-128 * sum);
+        const __m512i start = _mm512_set1_epi32(job.starts[r][group]);
         Unrolled<sixteens>([&](auto j) PPX_INLINE { dot[r * sixteens + j] = start; });
       });
-      for (int64_t i = 0; i < kSteps; ++i, weights += sixteens * kSixteenBytes) {
+      for (int64_t i = 0; i < kSteps; ++i) {
         __m512i w[sixteens];
         Unrolled<sixteens>(
             [&](auto j) PPX_INLINE { w[j] = _mm512_loadu_si512(weights + j * kSixteenBytes); });
@@ -154,6 +163,7 @@ struct Int8 {
           Unrolled<sixteens>([&](auto j)
                                  PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
         });
+        weights += sixteens * kSixteenBytes;
         ahead.Turn();
       }
       Unrolled<rows * sixteens>([&](auto i) PPX_INLINE {
@@ -170,58 +180,53 @@ struct Int4 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
     constexpr int64_t kChunks = kInt4Group / 8;
+    constexpr int64_t kParts = kActivationGroup / kInt4Group;
     const __m512i low_half = _mm512_set1_epi8(15);
     const Rows<rows> row(job);
-    Ahead ahead(job, job.inputs / 8);
+    Ahead ahead(job, sixteens * (kSixteenBytes + kSixteen * 2 / kChunks));
     const std::byte* weights = job.weights;
-    __m512 scaled[rows * sixteens];
-    for (int64_t group = 0; group < job.inputs / kInt4Group; ++group) {
-      const std::byte* scales = weights;
-      weights += sixteens * kSixteen * 2;
-      __m512i dot[rows * sixteens];
-      Unrolled<rows>([&](auto r) PPX_INLINE {
-        const __m512i start = _mm512_set1_epi32(-8 * job.group_sums[r][group]);
-        Unrolled<sixteens>([&](auto j) PPX_INLINE { dot[r * sixteens + j] = start; });
-      });
-      for (int64_t chunk = 0; chunk < kChunks; ++chunk, weights += sixteens * kSixteenBytes) {
-        const int64_t at = group * kInt4Group + chunk * 8;
-        __m512i w[sixteens];
-        Unrolled<sixteens>([&](auto j) PPX_INLINE {
-          w[j] = _mm512_and_si512(_mm512_loadu_si512(weights + j * kSixteenBytes), low_half);
-        });
+    for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
+      __m512 scaled[rows * sixteens];
+      Unrolled<rows * sixteens>([&](auto i) PPX_INLINE { scaled[i] = _mm512_setzero_ps(); });
+      for (int64_t part = group * kParts; part < (group + 1) * kParts; ++part) {
+        const std::byte* scales = weights;
+        weights += sixteens * kSixteen * 2;
+        __m512i dot[rows * sixteens];
         Unrolled<rows>([&](auto r) PPX_INLINE {
-          const __m512i x = Broadcast4Bytes(row.x[r] + at);
-          Unrolled<sixteens>([&](auto j)
-                                 PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
+          const __m512i start = _mm512_set1_epi32(job.starts[r][part]);
+          Unrolled<sixteens>([&](auto j) PPX_INLINE { dot[r * sixteens + j] = start; });
+        });
+        Unrolled<kChunks>([&](auto chunk) PPX_INLINE {
+          __m512i both[sixteens];
+          Unrolled<sixteens>([&](auto j) PPX_INLINE {
+            both[j] = _mm512_loadu_si512(weights + j * kSixteenBytes);
+          });
+          Unrolled<2>([&](auto half) PPX_INLINE {
+            __m512i w[sixteens];
+            Unrolled<sixteens>([&](auto j) PPX_INLINE {
+              const __m512i shifted = half == 0 ? both[j] : _mm512_srli_epi32(both[j], 4);
+              w[j] = _mm512_and_si512(shifted, low_half);
+            });
+            Unrolled<rows>([&](auto r) PPX_INLINE {
+              const __m512i x =
+                  Broadcast4Bytes(row.x[r] + part * kInt4Group + chunk * 8 + half * 4);
+              Unrolled<sixteens>([&](auto j)
+                                     PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
+            });
+          });
+          weights += sixteens * kSixteenBytes;
+          ahead.Turn();
         });
         Unrolled<sixteens>([&](auto j) PPX_INLINE {
-          w[j] = _mm512_and_si512(
-              _mm512_srli_epi32(_mm512_loadu_si512(weights + j * kSixteenBytes), 4), low_half);
+          const __m512 scale = _mm512_cvtph_ps(
+              _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + j * kSixteen * 2)));
+          Unrolled<rows>([&](auto r) PPX_INLINE {
+            __m512& sum = scaled[r * sixteens + j];
+            sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r * sixteens + j]), scale, sum);
+          });
         });
-        Unrolled<rows>([&](auto r) PPX_INLINE {
-          const __m512i x = Broadcast4Bytes(row.x[r] + at + 4);
-          Unrolled<sixteens>([&](auto j)
-                                 PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
-        });
-        ahead.Turn();
       }
-      const int64_t part = group % (kActivationGroup / kInt4Group);
-      Unrolled<sixteens>([&](auto j) PPX_INLINE {
-        const __m512 scale = _mm512_cvtph_ps(
-            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + j * kSixteen * 2)));
-        Unrolled<rows>([&](auto r) PPX_INLINE {
-          const __m512 wide = _mm512_cvtepi32_ps(dot[r * sixteens + j]);
-          __m512& sum = scaled[r * sixteens + j];
-          sum = part == 0 ? _mm512_mul_ps(wide, scale) : _mm512_fmadd_ps(wide, scale, sum);
-        });
-      });
-      if (part != kActivationGroup / kInt4Group - 1) continue;
-      Unrolled<rows * sixteens>([&](auto i) PPX_INLINE {
-        float* sums = Sums<rows, sixteens>::At(job, i);
-        const __m512 x_scale =
-            _mm512_set1_ps(job.scales[i / sixteens][group * kInt4Group / kActivationGroup]);
-        _mm512_storeu_ps(sums, _mm512_fmadd_ps(scaled[i], x_scale, _mm512_loadu_ps(sums)));
-      });
+      AddScaled<rows, sixteens>(job, group, [&](auto i) PPX_INLINE { return scaled[i]; });
     }
   }
 };
@@ -244,32 +249,6 @@ void Multiply(const PanelJob& job) {
   }
 }
 
-void Quantise(const float* x, int64_t inputs, int8_t* q, float* scales, int32_t* sums) {
-  for (int64_t begin = 0; begin < inputs; begin += kActivationGroup) {
-    __m512 values[kActivationGroup / kSixteen];
-    __m512 highest = _mm512_setzero_ps();
-    for (int64_t part = 0; part < kActivationGroup / kSixteen; ++part) {
-      const int64_t left = inputs - begin - part * kSixteen;
-      const auto mask = left >= kSixteen ? __mmask16{0xffff}
-                        : left <= 0      ? __mmask16{0}
-                                         : static_cast<__mmask16>((1U << left) - 1);
-      values[part] = _mm512_maskz_loadu_ps(mask, x + begin + part * kSixteen);
-      highest = _mm512_max_ps(highest, _mm512_abs_ps(values[part]));
-    }
-    const float most = _mm512_reduce_max_ps(highest);
-    const __m512 inverse = _mm512_set1_ps(most > 0 ? 127 / most : 0);
-    scales[begin / kActivationGroup] = most / 127;
-    for (int64_t part = 0; part < kActivationGroup / kSixteen; ++part) {
-      const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(values[part], inverse));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(q + begin + part * kSixteen),
-                       _mm512_cvtepi32_epi8(rounded));
-      const int32_t sum = _mm512_reduce_add_epi32(rounded);
-      int32_t& group = sums[(begin + part * kSixteen) / kInt4Group];
-      group = part % 2 == 0 ? sum : group + sum;
-    }
-  }
-}
-
 }  // namespace
 
 const KernelTable kAvx512Kernels{
@@ -277,6 +256,12 @@ const KernelTable kAvx512Kernels{
      {Multiply<BFloat16, 1>, Multiply<BFloat16, 2>, Multiply<BFloat16, 3>, Multiply<BFloat16, 4>},
      {Multiply<Int8, 1>, Multiply<Int8, 2>, Multiply<Int8, 3>, Multiply<Int8, 4>},
      {Multiply<Int4, 1>, Multiply<Int4, 2>, Multiply<Int4, 3>, Multiply<Int4, 4>}},
-    Quantise};
+    // The sums of int4 are scaled so often that they must stay in registers beside the integers.
+    {kTileRows, kTileRows, kTileRows, 3},
+    Quantise<float>,
+    Quantise<Bf16>,
+    Begin,
+    Finish<float>,
+    Finish<Bf16>};
 
 }  // namespace ppx::kernels

@@ -1,17 +1,17 @@
 // The kernels in plain C++: what the others are checked against, and what machines without AVX2
 // run.
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "kernels/number_formats.h"
 #include "kernels/panel.h"
+#include "kernels/rows_body.h"
 
 namespace ppx::kernels {
 namespace {
 
 template <typename T>
-T Load(const std::byte* from, int64_t index) {
+T At(const std::byte* from, int64_t index) {
   T value;
   std::memcpy(&value, from + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
   return value;
@@ -23,10 +23,10 @@ template <int64_t columns>
 void MultiplyF32(const PanelJob& job) {
   for (int64_t i = 0; i < job.inputs; ++i) {
     for (int row = 0; row < job.rows; ++row) {
-      const auto x = Load<float>(job.x[row], i);
+      const auto x = At<float>(job.x[row], i);
       float* sums = SumsOf(job, row);
       for (int64_t c = 0; c < columns; ++c) {
-        sums[c] = std::fma(x, Load<float>(job.weights, i * columns + c), sums[c]);
+        sums[c] = std::fma(x, At<float>(job.weights, i * columns + c), sums[c]);
       }
     }
   }
@@ -36,13 +36,13 @@ template <int64_t columns>
 void MultiplyBf16(const PanelJob& job) {
   for (int64_t i = 0; i < job.inputs; i += 2) {
     for (int row = 0; row < job.rows; ++row) {
-      const float x0 = FromBf16(Load<uint16_t>(job.x[row], i));
-      const float x1 = FromBf16(Load<uint16_t>(job.x[row], i + 1));
+      const float x0 = FromBf16(At<uint16_t>(job.x[row], i));
+      const float x1 = FromBf16(At<uint16_t>(job.x[row], i + 1));
       float* sums = SumsOf(job, row);
       for (int64_t c = 0; c < columns; ++c) {
         const int64_t pair = i * columns + c * 2;
-        const float sum = std::fma(x1, FromBf16(Load<uint16_t>(job.weights, pair + 1)), sums[c]);
-        sums[c] = std::fma(x0, FromBf16(Load<uint16_t>(job.weights, pair)), sum);
+        const float sum = std::fma(x1, FromBf16(At<uint16_t>(job.weights, pair + 1)), sums[c]);
+        sums[c] = std::fma(x0, FromBf16(At<uint16_t>(job.weights, pair)), sum);
       }
     }
   }
@@ -59,7 +59,7 @@ void MultiplyInt8(const PanelJob& job) {
         int32_t sum = 0;
         for (int64_t i = 0; i < kActivationGroup; ++i) {
           const int64_t at = (i / 4 * columns + c) * 4 + i % 4;
-          sum += (Load<uint8_t>(weights, at) - 128) * Load<int8_t>(x, i);
+          sum += (At<uint8_t>(weights, at) - 128) * At<int8_t>(x, i);
         }
         sums[c] = std::fma(static_cast<float>(sum), job.scales[row][group], sums[c]);
       }
@@ -82,30 +82,13 @@ void MultiplyInt4(const PanelJob& job) {
           const std::byte* weights = scales + columns * 2;
           int32_t sum = 0;
           for (int64_t i = 0; i < kInt4Group; ++i) {
-            const auto byte = Load<uint8_t>(weights, (i / 8 * columns + c) * 4 + i % 4);
-            sum +=
-                ((i % 8 < 4 ? byte & 15 : byte >> 4) - 8) * Load<int8_t>(x, part * kInt4Group + i);
+            const auto byte = At<uint8_t>(weights, (i / 8 * columns + c) * 4 + i % 4);
+            sum += ((i % 8 < 4 ? byte & 15 : byte >> 4) - 8) * At<int8_t>(x, part * kInt4Group + i);
           }
-          scaled = std::fma(static_cast<float>(sum), FromHalf(Load<uint16_t>(scales, c)), scaled);
+          scaled = std::fma(static_cast<float>(sum), FromHalf(At<uint16_t>(scales, c)), scaled);
         }
         sums[c] = std::fma(scaled, job.scales[row][group], sums[c]);
       }
-    }
-  }
-}
-
-void Quantise(const float* x, int64_t inputs, int8_t* q, float* scales, int32_t* sums) {
-  for (int64_t begin = 0; begin < inputs; begin += kActivationGroup) {
-    const int64_t count = std::min(kActivationGroup, inputs - begin);
-    float highest = 0;
-    for (int64_t i = 0; i < count; ++i) highest = std::max(highest, std::fabs(x[begin + i]));
-    const float inverse = highest > 0 ? 127 / highest : 0;
-    scales[begin / kActivationGroup] = highest / 127;
-    std::fill(q + begin, q + begin + kActivationGroup, int8_t{0});
-    std::fill_n(sums + begin / kInt4Group, kActivationGroup / kInt4Group, 0);
-    for (int64_t i = begin; i < begin + count; ++i) {
-      q[i] = static_cast<int8_t>(std::lrintf(x[i] * inverse));
-      sums[i / kInt4Group] += q[i];
     }
   }
 }
@@ -117,6 +100,11 @@ const KernelTable kPortableKernels{
      {MultiplyBf16<16>, MultiplyBf16<32>, MultiplyBf16<48>, MultiplyBf16<64>},
      {MultiplyInt8<16>, MultiplyInt8<32>, MultiplyInt8<48>, MultiplyInt8<64>},
      {MultiplyInt4<16>, MultiplyInt4<32>, MultiplyInt4<48>, MultiplyInt4<64>}},
-    Quantise};
+    {kTileRows, kTileRows, kTileRows, kTileRows},
+    Quantise<float>,
+    Quantise<Bf16>,
+    Begin,
+    Finish<float>,
+    Finish<Bf16>};
 
 }  // namespace ppx::kernels

@@ -1,6 +1,7 @@
 #include "kernels/parallel.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 
 #if defined(_OPENMP)
@@ -8,6 +9,11 @@
 #endif
 
 namespace ppx::kernels {
+namespace {
+
+constexpr int kMostThreads = 256;
+
+}  // namespace
 
 // LibTorch's own threads are OpenMP's: with the same runtime there is one pool, and no core has two
 // busy threads.
@@ -20,16 +26,29 @@ int Threads() {
 }
 
 void ParallelFor(int64_t tasks, const std::function<void(int64_t task)>& work) {
-  const int threads = static_cast<int>(std::min<int64_t>(Threads(), tasks));
+  const int threads = static_cast<int>(std::min<int64_t>({Threads(), tasks, kMostThreads}));
   if (threads <= 1) {
     for (int64_t task = 0; task < tasks; ++task) work(task);
     return;
   }
 #if defined(_OPENMP)
-  std::atomic<int64_t> next{0};
+  // Each thread has neighbouring tasks, whose data it meets in one stream; who is done helps
+  // others.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  std::array<Share, kMostThreads> shares;
+  for (int thread = 0; thread < threads; ++thread) {
+    shares[static_cast<size_t>(thread)].next = tasks * thread / threads;
+    shares[static_cast<size_t>(thread)].end = tasks * (thread + 1) / threads;
+  }
 #pragma omp parallel num_threads(threads)
-  {
-    for (int64_t task = next.fetch_add(1); task < tasks; task = next.fetch_add(1)) work(task);
+  for (int turn = 0; turn < threads; ++turn) {
+    Share& share = shares[static_cast<size_t>((omp_get_thread_num() + turn) % threads)];
+    for (int64_t task = share.next.fetch_add(1); task < share.end; task = share.next.fetch_add(1)) {
+      work(task);
+    }
   }
 #endif
 }

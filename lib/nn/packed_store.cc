@@ -17,7 +17,7 @@ namespace ppx::nn {
 namespace {
 
 // Of the order in which lib/kernels lays out its bytes. To be raised with every change of it.
-constexpr const char* kLayout = "1";
+constexpr const char* kLayout = "2";
 constexpr const char* kFormat = "ppx packed weights";
 
 // Several threads, so that pages of a file that is in memory already are mapped side by side.
