@@ -20,7 +20,7 @@ namespace {
 constexpr int64_t kBlockBytes = 64 << 10;
 // Rows whose sums and inputs stay in the caches beside it.
 constexpr int64_t kMostRows = 48;
-constexpr int64_t kTasksPerThread = 8;
+constexpr int64_t kTasksPerThread = 32;
 
 const KernelTable& Kernels() {
 #if defined(__x86_64__)
