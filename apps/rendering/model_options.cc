@@ -59,8 +59,8 @@ void AddModelOptions(CLI::App& app, ModelOptions& options) {
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->group(device);
   app.add_option("--quantize", options.quantize,
-                 "int8 or int4: weights of the language model in fewer bits, on the CPU; made once "
-                 "and kept in the cache")
+                 "int8 or, on the CPU alone, int4: weights of the language model in fewer bits; "
+                 "kept in the cache on the CPU, for few dialogues at once on a GPU")
       ->check(CLI::IsMember({"int8", "int4"}))
       ->group(device);
   app.add_flag("--cpu-offload", options.cpu_offload,

@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -51,6 +52,8 @@ int ParseGpuIndex(const std::string& name, size_t prefix) {
 int64_t FreeGpuMemory(int index) {
   using SetDevice = int (*)(int);
   using MemGetInfo = int (*)(size_t*, size_t*);
+  // What LibTorch has taken from the GPU and does not use can be had too.
+  c10::getDeviceAllocator(at::kCUDA)->emptyCache();
   const auto set_device = reinterpret_cast<SetDevice>(dlsym(RTLD_DEFAULT, "cudaSetDevice"));
   const auto get_info = reinterpret_cast<MemGetInfo>(dlsym(RTLD_DEFAULT, "cudaMemGetInfo"));
   size_t free = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -20,7 +21,8 @@ namespace {
   throw base::Error(
       base::ErrorCode::kOutOfMemory,
       fmt::format(
-          "{}: out of memory; use fewer slots, --dtype bf16, a shorter input or --cpu-offload",
+          "{}: out of memory; use fewer slots, --dtype bf16, --quantize int8, a shorter input or "
+          "--cpu-offload",
           device.str()));
 }
 
@@ -63,18 +65,11 @@ std::vector<size_t> Computed(std::span<const Row> rows, const at::Device& device
   return any ? places : std::vector<size_t>{};
 }
 
-// What matrices are packed in: on the CPU alone, for LibTorch's own products come near the memory's
-// speed on a GPU only.
-std::optional<kernels::WeightForm> PackedForm(const at::Device& device, at::ScalarType dtype,
-                                              const std::string& quantize) {
-  if (!device.is_cpu()) {
-    if (quantize.empty()) return std::nullopt;
-    base::ThrowUsage("--quantize " + quantize + ": weights in fewer bits are for the CPU");
-  }
-  if (quantize == "int8") return kernels::WeightForm::kInt8;
-  if (quantize == "int4") return kernels::WeightForm::kInt4;
-  if (!quantize.empty()) base::ThrowUsage("--quantize " + quantize + ": expected int8 or int4");
-  return dtype == at::kFloat ? kernels::WeightForm::kF32 : kernels::WeightForm::kBf16;
+// A GPU's own file holds notes and no matrices: there they are quantised anew at each start, and
+// cost another accuracy than on the CPU, where activations are rounded too.
+std::string StoreFile(const std::string& quantised_file, const at::Device& device) {
+  if (quantised_file.empty() || device.is_cpu()) return quantised_file;
+  return std::filesystem::path(quantised_file).replace_extension(".gpu.safetensors").string();
 }
 
 }  // namespace
@@ -107,7 +102,7 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
                                                               : StoredType(*lm_file_);
     nn::WeightLoader mimi(
         mimi_file_,
-        {.device = device_, .dtype = at::kFloat, .form = PackedForm(device_, at::kFloat, "")});
+        {.device = device_, .dtype = at::kFloat, .form = MatrixForm(device_, at::kFloat, "")});
     encoder_ = std::make_unique<codec::MimiEncoder>(config_.mimi, config_.lm.codebooks(), mimi);
     decoder_ = std::make_unique<codec::MimiDecoder>(config_.mimi, config_.lm.codebooks(), mimi);
     mimi.Finish();
@@ -117,7 +112,7 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
 }
 
 void Engine::LoadLm(const EngineOptions& options) {
-  form_ = PackedForm(device_, dtype_, options.quantize);
+  form_ = MatrixForm(device_, dtype_, options.quantize);
   // A dialogue that is known to be short needs no ring of the whole context.
   const auto capacity = [&](int64_t steps) {
     return steps >= config_.lm.context ? 0 : static_cast<int>(steps);
@@ -128,20 +123,24 @@ void Engine::LoadLm(const EngineOptions& options) {
                            ? capacity(std::max<int64_t>(options.max_steps, kDamageSteps))
                            : capacity(options.max_steps),
       .offload = options.cpu_offload && device_.is_cuda()};
+  const bool packed = device_.is_cpu();
   std::optional<nn::PackedStore> store;
-  if (quantised) store.emplace(options.quantised_file, *form_);
-  nn::WeightLoader loader(
-      lm_file_,
-      {.device = device_, .dtype = dtype_, .form = form_, .store = store ? &*store : nullptr});
+  if (quantised) store.emplace(StoreFile(options.quantised_file, device_), *form_);
+  nn::WeightLoader loader(lm_file_, {.device = device_,
+                                     .dtype = dtype_,
+                                     .form = packed ? form_ : std::nullopt,
+                                     .int8 = quantised && !packed,
+                                     .store = store && packed ? &*store : nullptr});
   lm_ = std::make_unique<lm::LmModel>(config_.lm, loader, lm_options);
   loader.Finish();
   if (!store) return;
   if (store->complete()) damage_ = ParseDamage(store->notes());
   if (damage_) return;
-  // The reference's weights stay where they lie in the file: no second copy of a model that may not
-  // fit twice.
+  // The reference's matrices stay where they lie in the file: no second copy, on the host or on a
+  // GPU, of a model that may not fit twice.
   const at::ScalarType stored = StoredType(*lm_file_);
-  nn::WeightLoader as_stored(lm_file_, {.device = device_, .dtype = stored});
+  nn::WeightLoader as_stored(lm_file_,
+                             {.device = device_, .dtype = stored, .matrices_on_host = true});
   const lm::LmModel reference(config_.lm, as_stored, {.ring_capacity = capacity(kDamageSteps)});
   damage_ = MeasureDamage(*lm_, reference, DtypeName(stored));
   store->Save(ToJson(*damage_).dump());

@@ -27,11 +27,12 @@ struct EngineOptions {
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N"
   std::string dtype{};         // "f32" or "bf16" of the language model; empty: bf16 on CUDA, on the
                                // CPU the type that the weights are stored in. The codec is float32.
-  // "int8" or "int4": the language model's matrices in fewer bits, on the CPU; its activations,
-  // keys and values are `dtype`, bf16 where that is empty.
+  // "int8" or, on the CPU alone, "int4": the language model's matrices in fewer bits; its
+  // activations, keys and values are `dtype`, bf16 where that is empty.
   std::string quantize{};
-  // Where quantised matrices are kept from one run to the next; its name must tell the weights and
-  // the form apart from others. Empty: they are made on every run.
+  // Where quantised matrices, and what they cost in accuracy, are kept from one run to the next (of
+  // a GPU the latter, in a file beside); its name must tell the weights and the form apart from
+  // others. Empty: they are made on every run.
   std::string quantised_file{};
   int slots = 1;
   int64_t max_steps = 0;  // the longest dialogue, prompt included, for the size of keys and values;
@@ -132,7 +133,8 @@ class Engine {
   const codec::MimiDecoder& decoder() const { return *decoder_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
-  // What the language model's matrices are packed in; nothing: they are tensors of `dtype`.
+  // What the language model's matrices are kept in, packed on the CPU; nothing: they are tensors of
+  // `dtype`.
   std::optional<kernels::WeightForm> form() const { return form_; }
   // Nothing where the weights are not quantised.
   const std::optional<QuantisationDamage>& damage() const { return damage_; }

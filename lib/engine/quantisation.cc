@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
+
 namespace ppx::engine {
 namespace {
 
@@ -45,6 +47,18 @@ double Agreement(const at::Tensor& a, const at::Tensor& b) {
 }
 
 }  // namespace
+
+std::optional<kernels::WeightForm> MatrixForm(const at::Device& device, at::ScalarType dtype,
+                                              const std::string& quantize) {
+  if (quantize == "int8") return kernels::WeightForm::kInt8;
+  if (quantize == "int4") {
+    if (!device.is_cpu()) base::ThrowUsage("--quantize int4: on the CPU only; a GPU takes int8");
+    return kernels::WeightForm::kInt4;
+  }
+  if (!quantize.empty()) base::ThrowUsage("--quantize " + quantize + ": expected int8 or int4");
+  if (!device.is_cpu()) return std::nullopt;
+  return dtype == at::kFloat ? kernels::WeightForm::kF32 : kernels::WeightForm::kBf16;
+}
 
 QuantisationDamage MeasureDamage(const lm::LmModel& quantised, const lm::LmModel& reference,
                                  std::string reference_type) {

@@ -5,9 +5,16 @@
 #include <optional>
 #include <string>
 
+#include "kernels/packed_matrix.h"
 #include "lm/lm_model.h"
 
 namespace ppx::engine {
+
+// What matrices are kept in: "int8" or "int4" where `quantize` says so, else on the CPU packed as
+// `dtype`. Nothing: as tensors of `dtype`, on a GPU, where LibTorch's own products come near the
+// memory's speed. Throws base::Error (kUsage) for what the device does not have.
+std::optional<kernels::WeightForm> MatrixForm(const at::Device& device, at::ScalarType dtype,
+                                              const std::string& quantize);
 
 // Two models on the same inputs: dialogues of a few frames that the quantised one has spoken with
 // itself, every token given to both. A position is one step of one dialogue.
@@ -24,7 +31,7 @@ struct QuantisationDamage {
 // Steps of keys and values that this takes of both models, at most.
 inline constexpr int kDamageSteps = 16;
 
-// Both models of one configuration, on the CPU. Each weight of the reference is read once.
+// Both models of one configuration, on one device. Each weight of the reference is read once.
 QuantisationDamage MeasureDamage(const lm::LmModel& quantised, const lm::LmModel& reference,
                                  std::string reference_type);
 

@@ -14,8 +14,21 @@ Linear::Linear(at::Tensor weight, at::Tensor bias)
 Linear::Linear(kernels::PackedMatrix packed, at::Tensor bias)
     : packed_(std::move(packed)), bias_(std::move(bias)) {}
 
+Linear::Linear(at::Tensor quantised, at::Tensor scales, at::Tensor bias)
+    : weight_(std::move(quantised)), scales_(std::move(scales)), bias_(std::move(bias)) {}
+
+at::Tensor Linear::WeightFor(const at::Tensor& x) const {
+  const bool elsewhere = weight_.is_cpu() && !x.is_cpu();
+  const at::Tensor weight =
+      elsewhere ? weight_.to(x.device(), weight_.scalar_type(), /*non_blocking=*/true) : weight_;
+  if (!scales_.defined()) return weight;
+  // One pass: multiplied in float, rounded when it is written.
+  at::Tensor wide = at::empty(weight.sizes(), x.options());
+  return at::mul_out(wide, weight, scales_.unsqueeze(1));
+}
+
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  if (weight_.defined()) return at::linear(x, weight_, bias_);
+  if (weight_.defined()) return at::linear(x, WeightFor(x), bias_);
   const int64_t inputs = packed_.inputs();
   if (!x.is_cpu() || x.size(-1) != inputs) {
     base::ThrowInternal("a product of packed weights with a tensor that does not fit");

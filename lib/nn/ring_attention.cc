@@ -133,8 +133,9 @@ void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, const SlotIds& 
   }
 }
 
-bool CheckRingAttentionCuda(at::Device device) {
-  if (!HasRingAttentionCuda()) return true;
+namespace {
+
+bool CudaKernelAgrees(at::Device device) {
   const RingAttentionSpec spec{.num_heads = 3,
                                .head_dim = 64,
                                .context = 10,
@@ -154,9 +155,21 @@ bool CheckRingAttentionCuda(at::Device device) {
     results.push_back(kernel(spec, qkv, keys, values, {1, 0}, {0, 0}, frequencies));
   }
   constexpr double kTolerance = 1e-3;
-  const bool agree = (results[0] - results[1]).abs().max().item<double>() < kTolerance;
-  if (!agree) cuda_kernel_trusted = false;
-  return agree;
+  return (results[0] - results[1]).abs().max().item<double>() < kTolerance;
+}
+
+}  // namespace
+
+bool CheckRingAttentionCuda(at::Device device) {
+  if (!HasRingAttentionCuda()) return true;
+  bool agrees = false;
+  try {
+    agrees = CudaKernelAgrees(device);
+  } catch (const base::Error&) {
+    // It cannot be launched: a GPU older than those it was compiled for.
+  }
+  if (!agrees) cuda_kernel_trusted = false;
+  return agrees;
 }
 
 at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,

@@ -16,7 +16,7 @@ constexpr double kLayerNormEps = 1e-5;
 
 Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
                          WeightLoader& loader, StateLayout& layout, bool offload)
-    : spec_(spec), offload_(offload), device_(loader.options().device) {
+    : spec_(spec), offload_(offload) {
   const int64_t dim = spec.dim;
   const int64_t gate = spec.mlp == MlpKind::kSiluGate ? 2 : 1;
   const at::ScalarType type = loader.options().dtype;
@@ -30,12 +30,12 @@ Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
                 .rule = spec.rule,
                 .rope_max_period = spec.rope_max_period};
   if (spec.rope_max_period > 0) {
-    inverse_frequencies_ =
-        RopeInverseFrequencies(attention_.head_dim, spec.rope_max_period).to(device_);
+    inverse_frequencies_ = RopeInverseFrequencies(attention_.head_dim, spec.rope_max_period)
+                               .to(loader.options().device);
   }
   offset_id_ = layout.AddCounter();
   const auto matrix = [&](const std::string& name, const std::vector<int64_t>& shape) {
-    return offload ? Linear(loader.TakeOnHost(name, shape)) : loader.TakeLinear(name, shape);
+    return offload ? loader.TakeLinearOnHost(name, shape) : loader.TakeLinear(name, shape);
   };
   for (int i = 0; i < spec.num_layers; ++i) {
     const std::string name = fmt::format("{}.layers.{}", prefix, i);
@@ -73,22 +73,22 @@ at::Tensor Transformer::Norm(const at::Tensor& x, const at::Tensor& weight,
   return at::layer_norm(x, {spec_.dim}, weight, bias, kLayerNormEps);
 }
 
-at::Tensor Transformer::LayerForward(const Layer& layer, const LayerMatrices& matrices,
-                                     at::Tensor x, SlotState& state, const SlotIds& slots,
+at::Tensor Transformer::LayerForward(const Layer& layer, at::Tensor x, SlotState& state,
+                                     const SlotIds& slots,
                                      const std::vector<int64_t>& offsets) const {
   const int64_t rows = x.size(0);
   const int64_t steps = x.size(1);
-  const at::Tensor qkv = matrices.in_proj(Norm(x, layer.norm1_weight, layer.norm1_bias))
+  const at::Tensor qkv = layer.matrices.in_proj(Norm(x, layer.norm1_weight, layer.norm1_bias))
                              .view({rows, steps, 3, attention_.num_heads, attention_.head_dim});
   const at::Tensor attended =
       RingAttention(attention_, qkv, state.tensor(layer.keys), state.tensor(layer.values), slots,
                     offsets, inverse_frequencies_);
-  at::Tensor branch = matrices.out_proj(attended);
+  at::Tensor branch = layer.matrices.out_proj(attended);
   if (layer.scale1.defined()) branch.mul_(layer.scale1);
   x = x + branch;
-  at::Tensor hidden = matrices.mlp_in(Norm(x, layer.norm2_weight, layer.norm2_bias));
+  at::Tensor hidden = layer.matrices.mlp_in(Norm(x, layer.norm2_weight, layer.norm2_bias));
   hidden = spec_.mlp == MlpKind::kSiluGate ? SiluGate(hidden) : Gelu(hidden);
-  branch = matrices.mlp_out(hidden);
+  branch = layer.matrices.mlp_out(hidden);
   if (layer.scale2.defined()) branch.mul_(layer.scale2);
   return x + branch;
 }
@@ -98,19 +98,8 @@ at::Tensor Transformer::Forward(const at::Tensor& x, SlotState& state, const Slo
   for (const int slot : slots) {
     offsets.push_back(slot == kPadding ? 0 : state.counter(offset_id_, slot));
   }
-  const auto fetch = [&](const Layer& layer) {
-    const auto to_device = [&](const Linear& matrix) {
-      const at::Tensor& weight = matrix.weight();
-      return Linear(weight.to(device_, weight.scalar_type(), /*non_blocking=*/true));
-    };
-    return LayerMatrices{to_device(layer.matrices.in_proj), to_device(layer.matrices.out_proj),
-                         to_device(layer.matrices.mlp_in), to_device(layer.matrices.mlp_out)};
-  };
   at::Tensor hidden = x;
-  for (const Layer& layer : layers_) {
-    hidden = LayerForward(layer, offload_ ? fetch(layer) : layer.matrices, hidden, state, slots,
-                          offsets);
-  }
+  for (const Layer& layer : layers_) hidden = LayerForward(layer, hidden, state, slots, offsets);
   Advance(state, slots, x.size(1));
   return hidden;
 }

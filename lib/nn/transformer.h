@@ -44,7 +44,7 @@ struct LayerMatrices {
 class Transformer {
  public:
   // Tensors are named `prefix`.layers.N.*. With `offload`, matrices stay in host memory (pinned
-  // where the device is a GPU) and are copied to the device one layer at a time, in stream order.
+  // where the device is a GPU) and are copied to the device one at a time (linear.h).
   Transformer(const TransformerSpec& spec, const std::string& prefix, WeightLoader& loader,
               StateLayout& layout, bool offload = false);
 
@@ -73,14 +73,12 @@ class Transformer {
 
  private:
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const;
-  at::Tensor LayerForward(const Layer& layer, const LayerMatrices& matrices, at::Tensor x,
-                          SlotState& state, const SlotIds& slots,
+  at::Tensor LayerForward(const Layer& layer, at::Tensor x, SlotState& state, const SlotIds& slots,
                           const std::vector<int64_t>& offsets) const;
 
   TransformerSpec spec_;
   RingAttentionSpec attention_;
   bool offload_;
-  at::Device device_;
   at::Tensor inverse_frequencies_;
   std::vector<Layer> layers_;
   StateLayout::CounterId offset_id_;

@@ -15,6 +15,8 @@ namespace ppx::nn {
 namespace {
 
 constexpr size_t kFaultsShown = 20;
+// Weights that are quantised at once: what a device needs beside the model is a few times this.
+constexpr int64_t kQuantisedAtOnce = 1 << 20;
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
@@ -55,6 +57,27 @@ bool AllFinite(const weights::TensorView& view) {
     default:
       return true;
   }
+}
+
+// Every operation rounds as kernels/packed_matrix does, so the numbers are the same: hence no
+// division by a scalar, which LibTorch replaces by a product on a GPU.
+Linear Quantise(const at::Tensor& raw, const at::Device& device) {
+  const auto options = at::TensorOptions().device(device);
+  at::Tensor quantised = at::empty(raw.sizes(), options.dtype(at::kChar));
+  at::Tensor scales = at::empty({raw.size(0)}, options.dtype(at::kFloat));
+  const at::Tensor steps = at::full({1}, 127, options.dtype(at::kFloat));
+  const int64_t piece = std::max<int64_t>(1, kQuantisedAtOnce / raw.size(1));
+  for (int64_t first = 0; first < raw.size(0); first += piece) {
+    const int64_t rows = std::min(piece, raw.size(0) - first);
+    // Converted where it is used: fewer bytes are copied over.
+    at::Tensor wide = raw.narrow(0, first, rows).to(device).to(at::kFloat);  // [rows, inputs]
+    const auto [lowest, highest] = at::aminmax(wide, 1);
+    const at::Tensor largest = at::maximum(lowest.neg(), highest);
+    scales.narrow(0, first, rows).copy_(largest / steps);
+    const at::Tensor inverse = (steps / largest).masked_fill_(largest.eq(0), 0);
+    quantised.narrow(0, first, rows).copy_((wide * inverse.unsqueeze(1)).round_());
+  }
+  return {quantised, scales, at::Tensor()};
 }
 
 }  // namespace
@@ -167,6 +190,12 @@ Linear WeightLoader::TakeLinearRows(const std::string& name, const std::vector<i
     if (ready && Check(name, shape) != nullptr) return Linear(std::move(*ready));
   }
   at::Tensor raw = TakeRaw(name, shape).narrow(0, first, rows);
+  if (options_.int8) {
+    Linear quantised = Quantise(raw, options_.device);
+    if (const weights::TensorView* view = file_->Find(name)) file_->Release(*view);
+    return quantised;
+  }
+  if (options_.matrices_on_host) return Linear(raw.to(options_.dtype).contiguous());
   if (!options_.form) return Linear(Place(raw));
   raw = (raw.scalar_type() == at::kBFloat16 ? raw : raw.to(at::kFloat)).contiguous();
   const auto type = raw.scalar_type() == at::kFloat ? kernels::MatrixSource::Type::kF32
@@ -188,9 +217,15 @@ Linear WeightLoader::MakeLinear(const at::Tensor& weight, const at::Tensor& bias
                 bias);
 }
 
-at::Tensor WeightLoader::TakeOnHost(const std::string& name, const std::vector<int64_t>& shape) {
-  const at::Tensor host = TakeRaw(name, shape).to(options_.dtype).contiguous();
-  return options_.device.is_cuda() ? host.pin_memory() : host;
+Linear WeightLoader::TakeLinearOnHost(const std::string& name, const std::vector<int64_t>& shape) {
+  const auto pinned = [&](const at::Tensor& host) {
+    return options_.device.is_cuda() ? host.pin_memory() : host;
+  };
+  if (options_.int8) {
+    const Linear matrix = TakeLinear(name, shape);
+    return {pinned(matrix.weight().to(at::kCPU)), matrix.scales(), at::Tensor()};
+  }
+  return Linear(pinned(TakeRaw(name, shape).to(options_.dtype).contiguous()));
 }
 
 void WeightLoader::Finish() const {

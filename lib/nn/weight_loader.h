@@ -35,6 +35,12 @@ class WeightLoader {
     at::ScalarType dtype = at::kFloat;  // what tables, and matrices that are tensors, are kept in
     // What matrices are packed in; nothing: they stay tensors. On the CPU only.
     std::optional<kernels::WeightForm> form{};
+    // In place of `form`, on any device: matrices become quantised tensors (linear.h), with the
+    // numbers that kernels::WeightForm::kInt8 has.
+    bool int8 = false;
+    // Matrices that are neither stay in host memory, where they lie if they have the wanted type,
+    // and are copied over for each product: for a model that is run once.
+    bool matrices_on_host = false;
     // Where packed matrices may lie ready, and are put; null: nowhere. Not owned.
     PackedStore* store = nullptr;
   };
@@ -53,8 +59,9 @@ class WeightLoader {
   // One made of what `TakeFloat` gave: f32, [outputs, inputs], bias [outputs] or undefined. Packed
   // in kF32 where the loader packs.
   Linear MakeLinear(const at::Tensor& weight, const at::Tensor& bias = {}) const;
-  // In the loader's dtype, left in CPU memory (pinned where the device is a GPU).
-  at::Tensor TakeOnHost(const std::string& name, const std::vector<int64_t>& shape);
+  // As TakeLinear (a tensor, quantised or not), but left in CPU memory, pinned where the device is
+  // a GPU.
+  Linear TakeLinearOnHost(const std::string& name, const std::vector<int64_t>& shape);
 
   bool Has(const std::string& name) const { return file_->Find(name) != nullptr; }
   // The stored shape; empty where there is no such tensor.

@@ -170,7 +170,10 @@ std::vector<LinearRate> LinearRates(const at::Device& device, at::ScalarType dty
   for (int64_t i = 0; i < count; ++i) {
     const at::Tensor matrix = at::randn({outputs, inputs}, options);
     tensors.emplace_back(matrix);
-    if (form) {
+    if (form && !device.is_cpu()) {
+      ours.emplace_back(at::randint(-127, 128, {outputs, inputs}, options.dtype(at::kChar)),
+                        at::rand({outputs}, options.dtype(at::kFloat)), at::Tensor());
+    } else if (form) {
       const at::Tensor wide = matrix.to(at::kFloat);
       ours.emplace_back(kernels::PackedMatrix(
           *form, {.data = wide.const_data_ptr(), .outputs = outputs, .inputs = inputs}));

@@ -49,8 +49,9 @@ struct LinearRate {
   double libtorch_s = 0;  // of LibTorch's product with the same matrix in `dtype`
 };
 
-// x [rows, inputs] times a matrix [outputs, inputs]: packed in `form` (as the tensor where there is
-// none), and as a tensor of `dtype` through LibTorch, in turns. As many different matrices as fill
+// x [rows, inputs] times a matrix [outputs, inputs]: packed in `form` (on a GPU kInt8 alone, as a
+// quantised tensor and without the kernels of a recorded step; as the tensor where there is none),
+// and as a tensor of `dtype` through LibTorch, in turns. As many different matrices as fill
 // `buffer_bytes`, at most 64.
 std::vector<LinearRate> LinearRates(const at::Device& device, at::ScalarType dtype,
                                     std::optional<kernels::WeightForm> form, int64_t outputs,

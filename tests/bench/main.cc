@@ -60,7 +60,7 @@ void AddOptions(CLI::App& app, Options& options) {
                  "f32 or bf16 for the language model (default: bf16 on CUDA, as stored on the CPU)")
       ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--quantize", options.quantize,
-                 "int8 or int4: weights of the language model in fewer bits, on the CPU")
+                 "int8 or, on the CPU alone, int4: weights of the language model in fewer bits")
       ->check(CLI::IsMember({"int8", "int4"}));
   app.add_option("--device", options.device, "cpu, cuda or cuda:N");
   app.add_option("--threads", options.threads, "CPU threads; 0: all cores, one for a small model")

@@ -75,11 +75,12 @@ inline std::map<std::string, at::Tensor> RandomLmTensors(const lm::LmConfig& con
 
 inline lm::LmModel MakeLm(const lm::LmConfig& config,
                           const std::map<std::string, at::Tensor>& tensors,
-                          const lm::LmOptions& options = {}) {
+                          const lm::LmOptions& options = {},
+                          const nn::WeightLoader::Options& loading = {}) {
   // Tensors point into the mapping, which therefore outlives the model.
   static std::vector<std::shared_ptr<const weights::SafetensorsFile>> files;
   files.push_back(MemoryCheckpoint(tensors));
-  nn::WeightLoader loader(files.back(), {});
+  nn::WeightLoader loader(files.back(), loading);
   lm::LmModel model(config, loader, options);
   loader.Finish();
   return model;

@@ -39,7 +39,7 @@ struct StepTensors {
   };
   std::vector<at::Tensor> embeddings;  // [streams] of [.. + 1, dim]; 0 is the text
   std::vector<Layer> layers;
-  at::Tensor inverse_frequencies;  // [head_dim / 2] f32
+  at::Tensor inverse_frequencies;  // [head_dim / 2] f32; undefined without positional embedding
   at::Tensor out_norm;             // [dim] f32
   nn::Linear text_linear;          // [text_card, dim]
   std::vector<DepthStep> depth;    // one a codebook of the agent
@@ -191,7 +191,8 @@ class StepProgram {
     cuda::AttendKernel<T> attend = Attention<T>(temporal_);
     attend.slots = rows.slots;
     attend.positions = rows.positions;
-    attend.frequencies = Data<float>(tensors_.inverse_frequencies);
+    const at::Tensor& frequencies = tensors_.inverse_frequencies;
+    attend.frequencies = frequencies.defined() ? Data<float>(frequencies) : nullptr;
     Addend addend;
     for (const StepTensors::Layer& layer : tensors_.layers) {
       Layer(queue, main_, layer, addend, attend);

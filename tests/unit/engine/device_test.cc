@@ -1,10 +1,13 @@
 #include "engine/device.h"
 
+#include <filesystem>
+
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/offline.h"
 #include "nn/ring_attention.h"
 #include "support/golden_files.h"
+#include "support/temp_dir.h"
 #include "support/tolerance.h"
 
 namespace ppx::engine {
@@ -72,6 +75,58 @@ TEST_CASE("on a GPU: the kernel agrees with the plain path, and the golden dialo
     test::CheckEqual(at::tensor(tokens).view({-1, 17}), test::Golden("greedy_pt.tokens"));
     test::CheckClose(at::tensor(result.agent), test::Golden("greedy_pt.pcm"));
   }
+}
+
+// Runs where a GPU is; elsewhere it says that it did not.
+TEST_CASE("on a GPU: int8 costs what it costs, on the host's layers too") {
+  const testing::TempDir folder;
+  const std::string file = folder.File("w-int8.safetensors");
+  EngineOptions options;
+  options.device = "cuda";
+  options.quantize = "int8";
+  options.quantised_file = file;
+  const auto open = [&] {
+    return Engine({test::TinyModel("config.json"), test::TinyModel("model.safetensors"),
+                   test::TinyModel("mimi.safetensors")},
+                  ModelConfig::Read(test::TinyModel("config.json")), options);
+  };
+  try {
+    OpenDevice("cuda");
+  } catch (const base::Error& error) {
+    CHECK(error.code() == base::ErrorCode::kResource);
+    MESSAGE("skipped, no GPU: ", std::string(error.what()));
+    return;
+  }
+  const Engine engine = open();
+  CHECK((engine.form() == kernels::WeightForm::kInt8));
+  REQUIRE(engine.damage());
+  CHECK(engine.damage()->text_cosine > 0.999);
+  CHECK(engine.damage()->audio_cosine > 0.999);
+  CHECK_FALSE(std::filesystem::exists(file));  // the CPU's
+  const auto notes = folder.File("w-int8.gpu.safetensors");
+  const auto written = std::filesystem::last_write_time(notes);
+  options.cpu_offload = true;
+  const Engine offloaded = open();
+  CHECK(std::filesystem::last_write_time(notes) == written);
+  CHECK(ToJson(*offloaded.damage()) == ToJson(*engine.damage()));
+  const int64_t streams = engine.config().lm.streams();
+  const at::Tensor tokens = at::arange(2 * 9 * streams).remainder(16).view({2, 9, streams});
+  test::CheckEqual(offloaded.lm().LogitsOf(tokens).audio, engine.lm().LogitsOf(tokens).audio);
+
+  // The numbers of the CPU.
+  const auto weights = weights::SafetensorsFile::Open(test::TinyModel("model.safetensors"));
+  const std::string name = "text_linear.weight";
+  const auto shape = weights->Find(name)->shape;
+  const auto take = [&](const at::Device& device) {
+    return nn::WeightLoader(weights, {.device = device, .int8 = true}).TakeLinear(name, shape);
+  };
+  const nn::Linear here = take(at::kCPU);
+  const nn::Linear there = take(at::Device(at::kCUDA, 0));
+  test::CheckEqual(there.weight(), here.weight());
+  test::CheckEqual(there.scales(), here.scales());
+
+  options.quantize = "int4";
+  CHECK_THROWS_AS(open(), base::Error);
 }
 
 }  // namespace

@@ -125,6 +125,50 @@ TEST_CASE("quantised weights: near the model's own, kept in a file, the same fro
                   base::Error);
 }
 
+TEST_CASE("what --quantize means on a device") {
+  using kernels::WeightForm;
+  const at::Device gpu(at::kCUDA, 1);
+  CHECK((MatrixForm(at::kCPU, at::kFloat, "") == WeightForm::kF32));
+  CHECK((MatrixForm(at::kCPU, at::kBFloat16, "") == WeightForm::kBf16));
+  CHECK((MatrixForm(at::kCPU, at::kBFloat16, "int8") == WeightForm::kInt8));
+  CHECK((MatrixForm(at::kCPU, at::kFloat, "int4") == WeightForm::kInt4));
+  CHECK_FALSE(MatrixForm(gpu, at::kBFloat16, ""));
+  CHECK((MatrixForm(gpu, at::kBFloat16, "int8") == WeightForm::kInt8));
+  const auto refused = [](const at::Device& device, const std::string& quantize) {
+    try {
+      MatrixForm(device, at::kBFloat16, quantize);
+    } catch (const base::Error& error) {
+      CHECK(error.code() == base::ErrorCode::kUsage);
+      return std::string(error.what());
+    }
+    return std::string("taken");
+  };
+  CHECK(refused(gpu, "int4") == "--quantize int4: on the CPU only; a GPU takes int8");
+  for (const at::Device& device : {at::Device(at::kCPU), gpu}) {
+    CHECK(refused(device, "int3") == "--quantize int3: expected int8 or int4");
+  }
+}
+
+TEST_CASE("what quantised tensors cost is measured against matrices left on the host") {
+  const auto file = weights::SafetensorsFile::Open(test::TinyModel("model.safetensors"));
+  const lm::LmConfig config = ModelConfig::Read(test::TinyModel("config.json")).lm;
+  const auto model = [&](const nn::WeightLoader::Options& options) {
+    nn::WeightLoader loader(file, options);
+    lm::LmModel made(config, loader);
+    loader.Finish();
+    return made;
+  };
+  const lm::LmModel quantised = model({.dtype = at::kBFloat16, .int8 = true});
+  const lm::LmModel resident = model({.dtype = at::kBFloat16});
+  const QuantisationDamage damage =
+      MeasureDamage(quantised, model({.dtype = at::kBFloat16, .matrices_on_host = true}), "bf16");
+  CHECK(ToJson(damage) == ToJson(MeasureDamage(quantised, resident, "bf16")));
+  CHECK(damage.text_cosine > 0.999);
+  CHECK(damage.audio_cosine > 0.999);
+  CHECK(damage.audio_cosine < 1);
+  CHECK(MeasureDamage(resident, resident, "bf16").audio_agreement == 1);
+}
+
 TEST_CASE("what quantising costs is found again in its text, and nothing in other texts") {
   const QuantisationDamage damage{.positions = 3,
                                   .reference = "bf16",

@@ -145,6 +145,18 @@ TEST_CASE("fewer rows than the program has, and rings sized by the dialogue") {
   CHECK_THROWS_AS(model.Step(std::span(&more, 1), fast), base::Error);
 }
 
+TEST_CASE("a model without positional embedding is recorded too") {
+  at::manual_seed(28);
+  LmConfig config = test::SmallLmConfig();
+  config.max_period = 0;
+  const LmModel model = MakeModel(config, at::kFloat);
+  LmState plain = model.NewState(3);
+  LmState fast = model.NewState(3);
+  Install(model, fast, OnHost);
+  CHECK(Play(model, fast, false) == Play(model, plain, true));
+  CHECK(fast.graph->trusted());
+}
+
 TEST_CASE("bfloat16 is trusted too, and its first steps are the plain step's") {
   at::manual_seed(23);
   const LmModel model = MakeModel(OddConfig(), at::kBFloat16);

@@ -114,6 +114,63 @@ TEST_CASE("a dialogue's tokens do not depend on its slot or its neighbours") {
   CHECK(again == alone[0]);
 }
 
+// The matrices that are multiplied with, as they are in int8; tables and norms as they were.
+std::map<std::string, at::Tensor> MatricesInInt8(std::map<std::string, at::Tensor> tensors) {
+  for (auto& [name, tensor] : tensors) {
+    if (tensor.dim() != 2 || name.find("emb") != std::string::npos) continue;
+    const at::Tensor weight = tensor.contiguous();
+    const kernels::PackedMatrix packed(
+        kernels::WeightForm::kInt8,
+        {.data = weight.const_data_ptr(), .outputs = weight.size(0), .inputs = weight.size(1)});
+    tensor = at::empty_like(weight);
+    for (int64_t row = 0; row < weight.size(0); ++row) {
+      packed.Unpack(row, tensor[row].data_ptr<float>());
+    }
+  }
+  return tensors;
+}
+
+TEST_CASE("quantised tensors give the steps of the matrices that they stand for") {
+  at::manual_seed(16);
+  const LmConfig config = test::SmallLmConfig();
+  const auto tensors = test::RandomLmTensors(config, 8);
+  const auto in_int8 = MatricesInInt8(tensors);
+  const auto logits = [&](const LmModel& model) {
+    LmState state = model.NewState(2);
+    std::vector<at::Tensor> all;
+    for (int64_t frame = 0; frame < 30; ++frame) {
+      // Every token is given, so that one that falls otherwise changes nothing after it.
+      const auto input = [&](int slot) -> StepInput {
+        return {.slot = slot,
+                .user = UserTokens(config, slot, frame),
+                .agent = UserTokens(config, slot, frame + 1),
+                .text = 3};
+      };
+      const std::vector<StepInput> inputs{input(0), input(1)};
+      const nn::DebugTap tap = [&](std::string_view, const at::Tensor& value) {
+        all.push_back(value.to(at::kFloat).flatten());
+      };
+      model.Step(inputs, state, tap, /*compute_all=*/true);
+    }
+    return at::cat(all);
+  };
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor expected = logits(test::MakeLm(config, in_int8, {}, {.dtype = dtype}));
+    for (const bool offload : {false, true}) {
+      const LmModel quantised =
+          test::MakeLm(config, tensors, {.offload = offload}, {.dtype = dtype, .int8 = true});
+      CHECK(at::equal(logits(quantised), expected));
+    }
+    // The CPU's kernels round the activations too.
+    const at::Tensor packed = logits(
+        test::MakeLm(config, tensors, {}, {.dtype = dtype, .form = kernels::WeightForm::kInt8}));
+    CHECK_FALSE(at::equal(packed, expected));
+    CHECK(at::cosine_similarity(packed, expected, 0).item<double>() > 0.995);
+    // And the weights in int8 are not the weights.
+    CHECK_FALSE(at::equal(logits(test::MakeLm(config, tensors, {}, {.dtype = dtype})), expected));
+  }
+}
+
 TEST_CASE("a copied slot goes on as its source") {
   at::manual_seed(14);
   const LmConfig config = test::SmallLmConfig();

@@ -49,6 +49,28 @@ TEST_CASE("linear: rows that overlap and a bias, as convolutions have them") {
   CHECK(at::equal(Linear(packed, bias)(windows.contiguous()), y));
 }
 
+TEST_CASE("linear: a quantised tensor is the matrix that it stands for") {
+  at::manual_seed(5);
+  const at::Tensor quantised = at::randint(-127, 128, {37, 65}, at::kChar);
+  const at::Tensor scales = at::rand({37}) * 0.02;
+  const at::Tensor bias = at::randn({37});
+  const Linear matrix(quantised, scales, at::Tensor());
+  CHECK((matrix.weight().scalar_type() == at::kChar));
+  CHECK(matrix.scales().defined());
+  const at::Tensor dense = quantised.to(at::kFloat) * scales.unsqueeze(1);
+  CHECK_FALSE(Linear(dense).scales().defined());
+  CHECK_FALSE(Packed(dense, kernels::WeightForm::kInt8).scales().defined());
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = at::randn({3, 5, 65}).to(type);
+    const at::Tensor y = matrix(x);
+    CHECK((y.scalar_type() == type));
+    CHECK(at::equal(y, at::linear(x, dense.to(type))));
+    const at::Tensor one = x[2][4];
+    CHECK(at::equal(Linear(quantised, scales, bias.to(type))(one),
+                    at::linear(one, dense.to(type), bias.to(type))));
+  }
+}
+
 TEST_CASE("linear: what does not fit is refused") {
   const Linear packed = Packed(at::randn({4, 8}), kernels::WeightForm::kF32);
   CHECK_THROWS_AS(packed(at::randn({2, 9})), base::Error);

@@ -63,6 +63,11 @@ TEST_CASE("packed store: a damaged file counts as none, an empty path is never w
   CHECK(again.Save("mended"));
   CHECK(PackedStore(path, WeightForm::kInt4).notes() == "mended");
 
+  const std::string bare = folder.File("bare.safetensors");
+  CHECK(PackedStore(bare, WeightForm::kInt8).Save("notes alone"));
+  CHECK(PackedStore(bare, WeightForm::kInt8).complete());
+  CHECK(PackedStore(bare, WeightForm::kInt8).notes() == "notes alone");
+
   PackedStore nowhere("", WeightForm::kInt8);
   nowhere.Add("a", Matrix(WeightForm::kInt8, 2, 2));
   CHECK(nowhere.Find("a", 2, 2));

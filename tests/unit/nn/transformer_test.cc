@@ -71,15 +71,20 @@ TEST_CASE("slots that join, leave and wrap get what they get alone") {
 TEST_CASE("layers kept on the host give the same bytes") {
   at::manual_seed(8);
   const auto file = test::MemoryCheckpoint(GatedLayers(kSpec));
-  WeightLoader loader(file, {});
-  StateLayout layout;
-  const Transformer resident(kSpec, "t", loader, layout);
-  StateLayout offloaded_layout;
-  const Transformer offloaded(kSpec, "t", loader, offloaded_layout, /*offload=*/true);
-  SlotState a(layout, 1, at::kCPU);
-  SlotState b(offloaded_layout, 1, at::kCPU);
   const at::Tensor x = at::randn({1, 17, kSpec.dim});
-  CheckEqual(offloaded.Forward(x, b, {0}), resident.Forward(x, a, {0}));
+  std::vector<at::Tensor> results;
+  for (const bool int8 : {false, true}) {
+    WeightLoader loader(file, {.int8 = int8});
+    StateLayout layout;
+    const Transformer resident(kSpec, "t", loader, layout);
+    StateLayout offloaded_layout;
+    const Transformer offloaded(kSpec, "t", loader, offloaded_layout, /*offload=*/true);
+    SlotState a(layout, 1, at::kCPU);
+    SlotState b(offloaded_layout, 1, at::kCPU);
+    results.push_back(resident.Forward(x, a, {0}));
+    CheckEqual(offloaded.Forward(x, b, {0}), results.back());
+  }
+  CHECK_FALSE(at::equal(results[0], results[1]));
 }
 
 TEST_CASE("RMSNorm is computed in float32 whatever the type") {
