@@ -5,7 +5,7 @@
 #include <cfloat>
 #include <cmath>
 
-#include "lm/cuda/number.cuh"
+#include "lm/cuda/kernel.cuh"
 
 namespace ppx::lm::cuda {
 
