@@ -20,9 +20,11 @@
 
 #ifdef __CUDACC__
 #define PPX_DEVICE __device__ inline
+#define PPX_HOST_DEVICE __host__ __device__ inline
 #define PPX_UNROLL _Pragma("unroll")
 #else
 #define PPX_DEVICE inline
+#define PPX_HOST_DEVICE inline
 #define PPX_UNROLL
 #endif
 
