@@ -24,6 +24,7 @@ class Linear {
   // The tensor, undefined where the matrix is packed.
   const at::Tensor& weight() const { return weight_; }
   const kernels::PackedMatrix& packed() const { return packed_; }
+  const at::Tensor& bias() const { return bias_; }
 
  private:
   at::Tensor weight_;
