@@ -37,6 +37,13 @@ class MimiEncoder {
   at::Tensor Encode(const at::Tensor& pcm, nn::SlotState& state, const nn::SlotIds& slots,
                     const nn::DebugTap& tap = {}) const;
 
+  // What another implementation of Encode needs (codec/cuda).
+  at::Device device() const { return device_; }
+  const SeanetEncoder& seanet() const { return seanet_; }
+  const nn::Transformer& transformer() const { return transformer_; }
+  const nn::StreamingConv* downsample() const { return downsample_.get(); }
+  const SplitRvq& quantizer() const { return quantizer_; }
+
  private:
   at::Device device_;
   nn::StateLayout layout_;
@@ -55,6 +62,13 @@ class MimiDecoder {
 
   // codes: [n, levels, F] int64 -> [n, 1, F * frame_samples] f32.
   at::Tensor Decode(const at::Tensor& codes, nn::SlotState& state, const nn::SlotIds& slots) const;
+
+  // What another implementation of Decode needs (codec/cuda).
+  at::Device device() const { return device_; }
+  const SplitRvq& quantizer() const { return quantizer_; }
+  const nn::StreamingTransposedConv* upsample() const { return upsample_.get(); }
+  const nn::Transformer& transformer() const { return transformer_; }
+  const SeanetDecoder& seanet() const { return seanet_; }
 
  private:
   at::Device device_;

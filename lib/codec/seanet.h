@@ -22,6 +22,10 @@ class ResidualBlock {
                 nn::WeightLoader& loader, nn::StateLayout& layout);
   at::Tensor Forward(const at::Tensor& x, nn::SlotState& state, const nn::SlotIds& slots) const;
 
+  // What another implementation of Forward needs (codec/cuda); so below.
+  const nn::StreamingConv& inner() const { return inner_; }
+  const nn::StreamingConv& outer() const { return outer_; }
+
  private:
   nn::StreamingConv inner_;
   nn::StreamingConv outer_;
@@ -33,11 +37,16 @@ class SeanetEncoder {
   // [n, T * hop, 1] f32 -> [n, T, dimension]
   at::Tensor Forward(const at::Tensor& pcm, nn::SlotState& state, const nn::SlotIds& slots) const;
 
- private:
   struct Stage {
     std::vector<ResidualBlock> blocks;
     nn::StreamingConv down;
   };
+  int64_t hop_samples() const { return hop_samples_; }
+  const nn::StreamingConv& first() const { return *first_; }
+  const std::vector<Stage>& stages() const { return stages_; }
+  const nn::StreamingConv& last() const { return *last_; }
+
+ private:
   at::Tensor ForwardPart(const at::Tensor& pcm, nn::SlotState& state,
                          const nn::SlotIds& slots) const;
 
@@ -54,11 +63,15 @@ class SeanetDecoder {
   at::Tensor Forward(const at::Tensor& latent, nn::SlotState& state,
                      const nn::SlotIds& slots) const;
 
- private:
   struct Stage {
     nn::StreamingTransposedConv up;
     std::vector<ResidualBlock> blocks;
   };
+  const nn::StreamingConv& first() const { return *first_; }
+  const std::vector<Stage>& stages() const { return stages_; }
+  const nn::StreamingConv& last() const { return *last_; }
+
+ private:
   at::Tensor ForwardPart(const at::Tensor& latent, nn::SlotState& state,
                          const nn::SlotIds& slots) const;
 

@@ -27,7 +27,7 @@ class SplitRvq {
 
   int levels() const { return static_cast<int>(first_.codebooks.size() + rest_.codebooks.size()); }
 
- private:
+  // What another implementation needs (codec/cuda).
   struct Codebook {
     at::Tensor centroids;  // [bins, dimension] f32
     nn::Linear scores;     // x.c - |c|^2 / 2 of each centroid c
@@ -37,7 +37,10 @@ class SplitRvq {
     nn::Linear output_proj;  // [latent, dimension]
     std::vector<Codebook> codebooks;
   };
+  const Part& first() const { return first_; }
+  const Part& rest() const { return rest_; }
 
+ private:
   static Part LoadPart(const QuantizerConfig& config, int latent_dimension, int levels,
                        const std::string& name, nn::WeightLoader& loader);
 

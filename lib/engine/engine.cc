@@ -149,6 +149,8 @@ void Engine::LoadLm(const EngineOptions& options) {
 void Engine::Resize(int slots) {
   WithDeviceErrors(device_, [&] {
     slots_ = 0;
+    frame_encoder_.reset();
+    frame_decoder_.reset();
     encoder_state_.reset();
     decoder_state_.reset();
     lm_state_.reset();
@@ -156,6 +158,8 @@ void Engine::Resize(int slots) {
     lm_state_ = lm_->NewState(slots);
     encoder_state_ = encoder_->NewState(slots);
     decoder_state_ = decoder_->NewState(slots);
+    frame_encoder_ = std::make_unique<codec::GraphEncoder>(*encoder_);
+    frame_decoder_ = std::make_unique<codec::GraphDecoder>(*decoder_);
     slots_ = slots;
   });
 }
@@ -271,9 +275,8 @@ std::vector<std::vector<int32_t>> Engine::EncodeFrames(std::span<const FrameInpu
       }
       to += samples;
     }
-    const at::Tensor codes = encoder_->Encode(pcm.to(device_), *encoder_state_, slots, tap)
-                                 .to(at::kCPU, at::kInt)
-                                 .contiguous();  // [n, codebooks, 1]
+    const at::Tensor codes =
+        frame_encoder_->Encode(pcm, *encoder_state_, slots, tap);  // [n, codebooks, 1]
     const int32_t* from = codes.const_data_ptr<int32_t>();
     for (const size_t place : places) {
       if (rows[place].slot != nn::kPadding) frames[place].assign(from, from + codes.size(1));
@@ -298,9 +301,8 @@ std::vector<std::vector<float>> Engine::DecodeFrames(std::span<const TokensInput
       if (row.slot != nn::kPadding) std::copy_n(row.tokens.begin() + 1, codebooks, to);
       to += codebooks;
     }
-    const at::Tensor pcm = decoder_->Decode(codes.to(device_), *decoder_state_, slots)
-                               .to(at::kCPU)
-                               .contiguous();  // [n, 1, samples]
+    const at::Tensor pcm =
+        frame_decoder_->Decode(codes, *decoder_state_, slots);  // [n, 1, samples]
     const float* from = pcm.const_data_ptr<float>();
     for (const size_t place : places) {
       if (rows[place].slot != nn::kPadding) frames[place].assign(from, from + pcm.size(2));

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/cuda/graph_codec.h"
 #include "codec/mimi.h"
 #include "engine/quantisation.h"
 #include "engine/system_prompt.h"
@@ -160,6 +161,9 @@ class Engine {
   std::optional<nn::SlotState> encoder_state_;
   std::optional<nn::SlotState> decoder_state_;
   std::optional<lm::LmState> lm_state_;
+  // Of the states above, whose addresses they hold.
+  std::unique_ptr<codec::GraphEncoder> frame_encoder_;
+  std::unique_ptr<codec::GraphDecoder> frame_decoder_;
   int slots_ = 0;
   int threads_ = 0;
 

@@ -34,6 +34,7 @@ class Linear {
   // Undefined where the matrix is no quantised tensor.
   const at::Tensor& scales() const { return scales_; }
   const kernels::PackedMatrix& packed() const { return packed_; }
+  const at::Tensor& bias() const { return bias_; }
 
  private:
   // The tensor to multiply x with, where x is and in its type.

@@ -45,12 +45,19 @@ class InputTail {
   // the slots; padding rows begin with zeros.
   at::Tensor Extend(const at::Tensor& x, SlotState& state, const SlotIds& slots) const;
 
+  // What another implementation of Extend needs (codec/cuda).
+  int64_t steps() const { return steps_; }
+  StateLayout::TensorId tail() const { return tail_; }  // [slots, steps, channels]; not of 0 steps
+  bool replicate() const { return replicate_; }
+  // Whether a slot's next call is its first. Known where that replicates.
+  bool AtStart(const SlotState& state, int slot) const { return state.counter(begun_, slot) == 0; }
+  // Whether this is the first call for that slot, of those that replicate then; it has then begun.
+  bool Begins(SlotState& state, int slot) const;
+
  private:
   // Fills `extended` behind its first `steps_` steps and keeps its last ones.
   void ExtendFused(const at::Tensor& x, at::Tensor& extended, SlotState& state,
                    const SlotIds& slots) const;
-  // Whether this is the first call for that slot; it has then begun.
-  bool Begins(SlotState& state, int slot) const;
 
   int64_t channels_;
   int64_t steps_;
@@ -72,6 +79,11 @@ class StreamingConv {
   at::Tensor Forward(const at::Tensor& x, SlotState& state,
                      const SlotIds& slots) const;  // [n, T / stride, out]
 
+  // What another implementation of Forward needs (codec/cuda).
+  const ConvSpec& spec() const { return spec_; }
+  const InputTail& tail() const { return tail_; }
+  const Linear& product() const { return product_; }  // [out, kernel * in]
+
  private:
   ConvSpec spec_;
   InputTail tail_;
@@ -89,6 +101,14 @@ class StreamingTransposedConv {
 
   at::Tensor Forward(const at::Tensor& x, SlotState& state,
                      const SlotIds& slots) const;  // [n, T * stride, out]
+
+  // What another implementation of Forward needs (codec/cuda).
+  const ConvSpec& spec() const { return spec_; }
+  const InputTail& tail() const { return tail_; }
+  int64_t reach() const { return reach_; }
+  const Linear& product() const { return product_; }
+  const at::Tensor& weight() const { return weight_; }
+  const at::Tensor& bias() const { return bias_; }
 
  private:
   at::Tensor Depthwise(const at::Tensor& windows) const;

@@ -8,11 +8,6 @@
 #include "base/error.h"
 
 namespace ppx::nn {
-namespace {
-
-constexpr double kLayerNormEps = 1e-5;
-
-}  // namespace
 
 Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
                          WeightLoader& loader, StateLayout& layout, bool offload)

@@ -18,6 +18,8 @@ namespace ppx::nn {
 enum class NormKind { kLayerNorm, kRmsNorm };
 enum class MlpKind { kGelu, kSiluGate };
 
+inline constexpr double kLayerNormEps = 1e-5;
+
 struct TransformerSpec {
   int dim = 0;
   int num_heads = 1;
@@ -56,7 +58,7 @@ class Transformer {
 
   const TransformerSpec& spec() const { return spec_; }
 
-  // What another implementation of Forward needs (lm/cuda).
+  // What another implementation of Forward needs (lm/cuda, codec/cuda).
   struct Layer {
     LayerMatrices matrices;
     at::Tensor norm1_weight, norm1_bias;  // [dim] f32; no bias with RMSNorm

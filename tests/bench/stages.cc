@@ -4,6 +4,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "codec/cuda/graph_codec.h"
 #include "engine/system_prompt.h"
 
 namespace ppx::bench {
@@ -52,6 +53,8 @@ class Slots {
       : engine_(engine),
         encoder_(engine.encoder().NewState(plan.slots)),
         decoder_(engine.decoder().NewState(plan.slots)),
+        frame_encoder_(engine.encoder()),
+        frame_decoder_(engine.decoder()),
         lm_(engine.lm().NewState(plan.slots)) {
     for (int slot = 0; slot < plan.slots; ++slot) {
       slots_.push_back(slot);
@@ -76,10 +79,7 @@ class Slots {
       last = now;
     };
 
-    const at::Tensor user = engine_.encoder()
-                                .Encode(pcm.to(device), encoder_, slots_)
-                                .to(at::kCPU, at::kInt)
-                                .contiguous();  // [n, codebooks, 1]
+    const at::Tensor user = frame_encoder_.Encode(pcm, encoder_, slots_);  // [n, codebooks, 1]
     lap(Stage::kEncode);
 
     std::vector<lm::StepInput> inputs;
@@ -110,7 +110,7 @@ class Slots {
       if (!tokens) continue;
       std::copy_n(tokens->begin() + 1, codebooks, agent.data_ptr<int64_t>() + row * codebooks);
     }
-    engine_.decoder().Decode(agent.to(device), decoder_, slots_).to(at::kCPU);
+    frame_decoder_.Decode(agent, decoder_, slots_);
     lap(Stage::kDecode);
   }
 
@@ -165,6 +165,8 @@ class Slots {
   nn::SlotIds slots_;
   nn::SlotState encoder_;
   nn::SlotState decoder_;
+  codec::GraphEncoder frame_encoder_;
+  codec::GraphDecoder frame_decoder_;
   lm::LmState lm_;
   at::Tensor text_logits_;   // [n, text_card]
   at::Tensor audio_logits_;  // [n, codebooks, card]

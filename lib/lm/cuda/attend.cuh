@@ -5,7 +5,8 @@
 #include <cfloat>
 #include <cmath>
 
-#include "lm/cuda/number.cuh"
+#include "lm/cuda/kernel.cuh"
+#include "nn/cuda/online_softmax.cuh"
 
 namespace ppx::lm::cuda {
 
@@ -16,9 +17,9 @@ inline constexpr int kWidestHead = 128;
 // also appends the step's own key and value, and sees them. Nobody reads the ring's cell that is
 // written: what it held lies outside the query's window.
 //
-// Groups of lanes take every groups()-th position, a few at a time, and keep an online softmax
-// (Milakov and Gimelshein, arXiv 1805.02867); the groups, then the splits, are merged in a fixed
-// order. So what a row gets depends on nothing but its own ring and the number of splits.
+// The positions are shared by groups of lanes (nn/cuda/online_softmax.cuh); the groups, then the
+// splits, are merged in a fixed order. So what a row gets depends on nothing but
+// its own ring and the number of splits.
 template <class T>
 struct AttendKernel {
   const T* qkv;              // [rows, 3, heads, dim]
@@ -44,9 +45,7 @@ struct AttendKernel {
     float query[kWidestHead];
     float key[kWidestHead];
     float value[kWidestHead];
-    float highest[kGroups];
-    float total[kGroups];
-    float weighted[kGroups][kWidestHead];
+    nn::cuda::SoftmaxParts<kGroups, kWidestHead> parts;
   };
 
   int64_t Blocks() const { return int64_t{rows} * heads * splits; }
@@ -87,36 +86,10 @@ struct AttendKernel {
     const int64_t older = live ? at - lowest : 0;
     const int begin = static_cast<int>(older * split / splits);
     const int end = static_cast<int>(older * (split + 1) / splits);
-    const int lowest_cell = lowest % capacity;
 
     Softmax<Team> softmax;
     softmax.Begin(team, shared.query, dim);
-    for (int p = begin + team.group(); p < end; p += kTile * team.groups()) {
-      Chunk<T> tile_keys[kTile][kLaneChunks<Team>] = {};
-      Chunk<T> tile_values[kTile][kLaneChunks<Team>] = {};
-      PPX_UNROLL
-      for (int t = 0; t < kTile; ++t) {
-        const int at_p = p + t * team.groups();
-        // At most `capacity` positions are seen, so the ring wraps at most once.
-        int cell = lowest_cell + at_p;
-        if (cell >= capacity) cell -= capacity;
-        const int64_t from = int64_t{cell} * dim;
-        PPX_UNROLL
-        for (int j = 0; j < kLaneChunks<Team>; ++j) {
-          const int c = team.lane() + j * Team::kLanes;
-          if (at_p >= end || c >= Chunks(dim)) continue;
-          tile_keys[t][j] = LoadChunk(ring_keys + from, c, dim);
-          tile_values[t][j] = LoadChunk(ring_values + from, c, dim);
-        }
-      }
-      PPX_UNROLL
-      for (int t = 0; t < kTile; ++t) {
-        if (p + t * team.groups() >= end) continue;
-        softmax.Add(
-            team, [&](int j, int i) { return ToFloat(tile_keys[t][j].at[i]); },
-            [&](int j, int i) { return ToFloat(tile_values[t][j].at[i]); });
-      }
-    }
+    softmax.AddRing(team, ring_keys, ring_values, dim, capacity, lowest % capacity, begin, end);
     if (appends && team.group() == 0) {
       const auto own = [&](const float* vector, int j, int i) {
         const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
@@ -126,13 +99,23 @@ struct AttendKernel {
           team, [&](int j, int i) { return own(shared.key, j, i); },
           [&](int j, int i) { return own(shared.value, j, i); });
     }
-    Merge(team, softmax, block, shared);
+    // Where there are splits, their maximum and their sum stand behind the values.
+    float* split_partial = splits > 1 ? partial + block * (dim + 2) : nullptr;
+    softmax.Merge(team, shared.parts, dim, [&](int i, float weighted, float highest, float total) {
+      if (splits == 1) {
+        output[block * dim + i] = FromFloat<T>(total > 0 ? weighted / total : 0.0F);
+        return;
+      }
+      split_partial[i] = weighted;
+      if (i > 0) return;
+      split_partial[dim] = highest;
+      split_partial[dim + 1] = total;
+    });
   }
 
  private:
-  static constexpr int kTile = 4;
   template <class Team>
-  static constexpr int kLaneChunks = (kWidestHead / kChunk + Team::kLanes - 1) / Team::kLanes;
+  using Softmax = nn::cuda::OnlineSoftmax<Team, kWidestHead>;
 
   // A vector of a head, turned by its position and rounded as it is stored.
   template <class Team>
@@ -149,92 +132,6 @@ struct AttendKernel {
       }
       to[2 * pair] = Stored<T>(x0 * cosine - x1 * sine);
       to[2 * pair + 1] = Stored<T>(x0 * sine + x1 * cosine);
-    }
-  }
-
-  // Of one group; each lane holds its chunks of the query and of the weighted values.
-  template <class Team>
-  struct Softmax {
-    float highest = -FLT_MAX;
-    float total = 0;
-    float scale = 0;
-    float query[kLaneChunks<Team>][kChunk] = {};
-    float weighted[kLaneChunks<Team>][kChunk] = {};
-
-    PPX_DEVICE void Begin(Team team, const float* whole_query, int elements) {
-      scale = 1.0F / sqrtf(static_cast<float>(elements));
-      PPX_UNROLL
-      for (int j = 0; j < kLaneChunks<Team>; ++j) {
-        PPX_UNROLL
-        for (int i = 0; i < kChunk; ++i) {
-          const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
-          if (element < elements) query[j][i] = whole_query[element];
-        }
-      }
-    }
-
-    // One more position: key(j, i) and value(j, i) are this lane's elements, zero behind the end.
-    template <class Key, class Value>
-    PPX_DEVICE void Add(Team team, Key key, Value value) {
-      float score = 0;
-      PPX_UNROLL
-      for (int j = 0; j < kLaneChunks<Team>; ++j) {
-        PPX_UNROLL
-        for (int i = 0; i < kChunk; ++i) score += query[j][i] * key(j, i);
-      }
-      score = team.LaneSum(score) * scale;
-      const float raised = score > highest ? score : highest;
-      const float keep = expf(highest - raised);
-      const float weight = expf(score - raised);
-      total = total * keep + weight;
-      PPX_UNROLL
-      for (int j = 0; j < kLaneChunks<Team>; ++j) {
-        PPX_UNROLL
-        for (int i = 0; i < kChunk; ++i) {
-          weighted[j][i] = weighted[j][i] * keep + weight * value(j, i);
-        }
-      }
-      highest = raised;
-    }
-  };
-
-  template <class Team>
-  PPX_DEVICE void Merge(Team team, const Softmax<Team>& softmax, int64_t block,
-                        Shared& shared) const {
-    if (team.lane() == 0) {
-      shared.highest[team.group()] = softmax.highest;
-      shared.total[team.group()] = softmax.total;
-    }
-    PPX_UNROLL
-    for (int j = 0; j < kLaneChunks<Team>; ++j) {
-      PPX_UNROLL
-      for (int i = 0; i < kChunk; ++i) {
-        const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
-        if (element < dim) shared.weighted[team.group()][element] = softmax.weighted[j][i];
-      }
-    }
-    team.Sync();
-    float highest = shared.highest[0];
-    for (int g = 1; g < team.groups(); ++g) highest = fmaxf(highest, shared.highest[g]);
-    float total = 0;
-    for (int g = 0; g < team.groups(); ++g) {
-      total += shared.total[g] * expf(shared.highest[g] - highest);
-    }
-    float* split_partial = splits > 1 ? partial + block * (dim + 2) : nullptr;
-    for (int i = team.rank(); i < dim; i += team.size()) {
-      float weighted = 0;
-      for (int g = 0; g < team.groups(); ++g) {
-        weighted += shared.weighted[g][i] * expf(shared.highest[g] - highest);
-      }
-      if (splits > 1) {
-        split_partial[i] = weighted;
-      } else {
-        output[block * dim + i] = FromFloat<T>(total > 0 ? weighted / total : 0.0F);
-      }
-    }
-    if (splits > 1 && team.rank() == 0) {
-      split_partial[dim] = highest;
-      split_partial[dim + 1] = total;
     }
   }
 };

@@ -1,7 +1,7 @@
 // lib/lm/cuda/embed.cuh: the sum of the embeddings of a frame's tokens.
 #pragma once
 
-#include "lm/cuda/number.cuh"
+#include "lm/cuda/kernel.cuh"
 
 namespace ppx::lm::cuda {
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "lm/cuda/number.cuh"
+#include "lm/cuda/kernel.cuh"
 
 namespace ppx::lm::cuda {
 

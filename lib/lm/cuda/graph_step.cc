@@ -1,17 +1,13 @@
 #include "lm/cuda/graph_step.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "lm/lm_model.h"
+#include "nn/cuda/trust.h"
 
 namespace ppx::lm {
 namespace {
@@ -25,18 +21,11 @@ constexpr double kLargestErrorBf16 = 0.05;
 // Draws that may differ between equal logits: a probability at the threshold, to the last bit.
 constexpr int64_t kDrawsPerMiss = 100;
 
-void WarnOnce(std::string_view reason) {
-  static std::atomic<bool> warned{false};
-  if (warned.exchange(true)) return;
-  fmt::print(stderr, "warning: the step is not run as a CUDA graph: {}\n", reason);
-}
+void Warn(std::string_view reason) { nn::WarnOfGraph("the step", reason); }
 
 bool Close(const at::Tensor& actual, const at::Tensor& expected) {
-  const double bound = actual.scalar_type() == at::kFloat ? kLargestErrorFloat : kLargestErrorBf16;
-  const at::Tensor a = actual.to(at::kFloat);
-  const at::Tensor e = expected.to(at::kFloat);
-  // Not a comparison the other way round: a NaN is not close.
-  return ((a - e).norm() <= e.norm() * bound).item<bool>();
+  return nn::Close(actual, expected,
+                   actual.scalar_type() == at::kFloat ? kLargestErrorFloat : kLargestErrorBf16);
 }
 
 }  // namespace
@@ -60,7 +49,7 @@ at::Tensor GraphStep::Run(const nn::SlotIds& live, const std::vector<int64_t>& p
   } catch (const std::exception& error) {
     if (trusted()) throw;
     usable_ = false;
-    WarnOnce(error.what());
+    Warn(error.what());
     return {};
   }
   tokens_ = at::empty({static_cast<int64_t>(live.size()), rows.chosen}, at::kLong);
@@ -83,7 +72,7 @@ void GraphStep::Judge(const nn::SlotIds& live, const at::Tensor& plain_tokens,
   --left_to_check_;
   if (!Agrees(live, plain_tokens, state)) {
     usable_ = false;
-    WarnOnce("it disagrees with the plain step");
+    Warn("it disagrees with the plain step");
   }
   plain_hidden_ = at::Tensor();
   plain_text_logits_ = at::Tensor();
@@ -171,13 +160,12 @@ at::Tensor LmModel::ChooseOnGraph(const nn::SlotIds& live, LmState& state) const
     if (!device_.is_cuda()) return {};
     std::unique_ptr<StepProgram> program;
     std::unique_ptr<StepRunner> runner;
-    const char* wish = std::getenv("PPX_CUDA_GRAPH");
-    if (wish == nullptr || std::string_view(wish) != "0") {
+    if (nn::GraphsWanted()) {
       try {
         program = MakeProgram(state);
         if (program) runner = RecordCudaGraph(*program);
       } catch (const std::exception& error) {
-        WarnOnce(error.what());
+        Warn(error.what());
       }
     }
     state.graph = std::make_shared<GraphStep>(config_, std::move(program), std::move(runner));

@@ -5,42 +5,12 @@
 #include "lm/cuda/gate.cuh"
 #include "lm/cuda/norm.cuh"
 #include "lm/cuda/sample.cuh"
+#include "nn/cuda/launch.cuh"
 
 namespace ppx::lm::cuda {
-namespace {
-
-// The threads of a block. Two groups share a warp, and their loops may differ in length, so a sum
-// names its own half of the warp.
-struct BlockTeam {
-  static constexpr int kLanes = 16;
-
-  __device__ int rank() const { return static_cast<int>(threadIdx.x); }
-  __device__ int size() const { return static_cast<int>(blockDim.x); }
-  __device__ int lane() const { return rank() % kLanes; }
-  __device__ int group() const { return rank() / kLanes; }
-  __device__ int groups() const { return size() / kLanes; }
-  __device__ void Sync() const { __syncthreads(); }
-  template <class Number>
-  __device__ Number LaneSum(Number x) const {
-    const unsigned half = (threadIdx.x & kLanes) == 0 ? 0x0000ffffU : 0xffff0000U;
-    for (int step = kLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(half, x, step);
-    return x;
-  }
-};
-
-template <class Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads) Run(const Kernel kernel) {
-  __shared__ typename Kernel::Shared shared;
-  kernel(BlockTeam{}, blockIdx.x, shared);
-}
-
-}  // namespace
-
 template <class Kernel>
 cudaError_t Launch(const Kernel& kernel, cudaStream_t stream) {
-  static_assert(Kernel::kThreads % 32 == 0 && Kernel::kThreads / BlockTeam::kLanes <= kMaxGroups);
-  Run<<<static_cast<unsigned>(kernel.Blocks()), Kernel::kThreads, 0, stream>>>(kernel);
-  return cudaGetLastError();
+  return nn::cuda::LaunchBlocks(kernel, stream);
 }
 
 template cudaError_t Launch(const EmbedKernel<float>&, cudaStream_t);

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "engine/device.h"
-#include "host_team.h"
+#include "host_runner.h"
 #include "lm/lm_model.h"
 #include "support/random_lm.h"
 #include "support/tolerance.h"

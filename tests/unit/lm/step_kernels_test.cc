@@ -5,10 +5,11 @@
 #include <cmath>
 #include <limits>
 
-#include "host_team.h"
+#include "lm/cuda/step_program.h"
 #include "lm/sampler.h"
 #include "nn/ring_attention.h"
 #include "nn/transformer.h"
+#include "support/host_team.h"
 #include "support/tolerance.h"
 
 namespace ppx::lm {

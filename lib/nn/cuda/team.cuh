@@ -1,12 +1,12 @@
-// lib/lm/cuda/team.cuh: how the kernels of the language model's step are written, so that every
-// line of their arithmetic runs, and is tested, where there is no GPU.
+// lib/nn/cuda/team.cuh: how the kernels of a recorded step are written, so that every line of their
+// arithmetic runs, and is tested, where there is no GPU.
 //
 // A kernel is a plain struct with its arguments and
 //   kThreads                                   threads of a block on the GPU
 //   struct Shared                              what the threads of a block share
 //   int64_t Blocks() const
 //   void operator()(Team, int64_t block, Shared&) const
-// nvcc compiles the body for the GPU (launch.cu); any other compiler sees an ordinary function that
+// nvcc compiles the body for the GPU; any other compiler sees an ordinary function that
 // the tests call with a team of their own. A Team is the threads of one block:
 //   rank(), size()    this thread and how many there are; loops go from rank() by size(), so that
 //                     any size gives the same result
@@ -20,13 +20,15 @@
 
 #ifdef __CUDACC__
 #define PPX_DEVICE __device__ inline
+#define PPX_HOST_DEVICE __host__ __device__ inline
 #define PPX_UNROLL _Pragma("unroll")
 #else
 #define PPX_DEVICE inline
+#define PPX_HOST_DEVICE inline
 #define PPX_UNROLL
 #endif
 
-namespace ppx::lm::cuda {
+namespace ppx::nn::cuda {
 
 // No team has more groups than this.
 inline constexpr int kMaxGroups = 64;
@@ -50,4 +52,4 @@ PPX_DEVICE void BlockSum(Team team, Number (&sums)[N], Number (&partial)[kMaxGro
   team.Sync();
 }
 
-}  // namespace ppx::lm::cuda
+}  // namespace ppx::nn::cuda

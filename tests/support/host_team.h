@@ -1,17 +1,17 @@
-// tests/unit/lm/host_team.h: the kernels of lm/cuda on the host: their bodies, block after block,
-// by one thread or by as many as a test asks for.
+// tests/support/host_team.h: the kernels of recorded steps on the host: their bodies, block after
+// block, by one thread or by as many as a test asks for.
 #pragma once
 
 #include <array>
 #include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
-
-#include "lm/cuda/graph_step.h"
 
 namespace ppx::test {
 
@@ -125,23 +125,5 @@ void RunThreads(const Kernel& kernel, int threads) {
     }
   }
 }
-
-// A step's program run on the host, where the GPU would replay a graph.
-class HostRunner : public lm::StepRunner {
- public:
-  explicit HostRunner(lm::StepProgram& program) : program_(program) {}
-  lm::StepRows rows() override {
-    return {program_.input().data_ptr(), program_.rows(), program_.streams(),
-            static_cast<int>(program_.chosen().size(1))};
-  }
-  const int32_t* Run() override {
-    const auto queue = [](const auto& kernel) { RunSerial(kernel); };
-    program_.Enqueue(queue);
-    return program_.chosen().const_data_ptr<int32_t>();
-  }
-
- protected:
-  lm::StepProgram& program_;
-};
 
 }  // namespace ppx::test

@@ -1,12 +1,12 @@
-// lib/lm/cuda/number.cuh: float and bfloat16 in memory, and chunks of them that are moved at once.
+// lib/nn/cuda/number.cuh: float and bfloat16 in memory, and chunks of them that are moved at once.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
-#include "lm/cuda/team.cuh"
+#include "nn/cuda/team.cuh"
 
-namespace ppx::lm::cuda {
+namespace ppx::nn::cuda {
 
 struct Bf16 {
   uint16_t bits;
@@ -76,4 +76,4 @@ PPX_DEVICE void StoreChunk(const Chunk<T>& chunk, T* row, int index, int element
   for (int i = 0; i < kChunk && index * kChunk + i < elements; ++i) to[i] = chunk.at[i];
 }
 
-}  // namespace ppx::lm::cuda
+}  // namespace ppx::nn::cuda
