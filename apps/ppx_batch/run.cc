@@ -378,9 +378,11 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
     batch_devices.push_back(
         {.name = device.name,
          .slots = static_cast<int>(slots),
-         .make = [&context, &device](int n) -> std::unique_ptr<batch::Renderer> {
+         .make = [&context,
+                  &device](const std::vector<int64_t>& frames) -> std::unique_ptr<batch::Renderer> {
            engine::ConfigureArithmetic(device.engine->threads());
-           return std::make_unique<EngineRenderer>(context, *device.engine, n, device.seconds);
+           return std::make_unique<EngineRenderer>(
+               context, *device.engine, static_cast<int>(frames.size()), device.seconds);
          }});
   }
   BatchWatch shown(batch.plan, config.mimi.frame_s(), !silent, raw.json_progress);
