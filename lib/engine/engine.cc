@@ -113,23 +113,14 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
     mimi.Finish();
     LoadLm(options);
   });
-  Resize(options.slots);
+  Resize(std::vector<int64_t>(static_cast<size_t>(options.slots), options.max_steps));
 }
 
 void Engine::LoadLm(const EngineOptions& options) {
   form_ = PackedForm(device_, dtype_, options.quantize);
-  // A dialogue that is known to be short needs no ring of the whole context.
-  const auto capacity = [&](int64_t steps) {
-    return steps >= config_.lm.context ? 0 : static_cast<int>(steps);
-  };
-  const bool quantised = !options.quantize.empty();
-  const lm::LmOptions lm_options{
-      .ring_capacity = quantised && options.max_steps > 0
-                           ? capacity(std::max<int64_t>(options.max_steps, kDamageSteps))
-                           : capacity(options.max_steps),
-      .offload = options.cpu_offload && device_.is_cuda()};
+  const lm::LmOptions lm_options{.offload = options.cpu_offload && device_.is_cuda()};
   std::optional<nn::PackedStore> store;
-  if (quantised) store.emplace(options.quantised_file, *form_);
+  if (!options.quantize.empty()) store.emplace(options.quantised_file, *form_);
   nn::WeightLoader loader(
       lm_file_,
       {.device = device_, .dtype = dtype_, .form = form_, .store = store ? &*store : nullptr});
@@ -142,27 +133,29 @@ void Engine::LoadLm(const EngineOptions& options) {
   // fit twice.
   const at::ScalarType stored = StoredType(*lm_file_);
   nn::WeightLoader as_stored(lm_file_, {.device = device_, .dtype = stored});
-  const lm::LmModel reference(config_.lm, as_stored, {.ring_capacity = capacity(kDamageSteps)});
+  const lm::LmModel reference(config_.lm, as_stored);
   damage_ = MeasureDamage(*lm_, reference, DtypeName(stored));
   store->Save(ToJson(*damage_).dump());
 }
 
-void Engine::Resize(int slots) {
+void Engine::Resize(const std::vector<int64_t>& steps) {
   WithDeviceErrors(device_, [&] {
     slots_ = 0;
     encoder_state_.reset();
     decoder_state_.reset();
     lm_state_.reset();
     // The largest first: where memory is too small, little has been touched.
-    lm_state_ = lm_->NewState(slots);
+    const int slots = static_cast<int>(steps.size());
+    lm_state_ = lm_->NewState(steps);
     encoder_state_ = encoder_->NewState(slots);
     decoder_state_ = decoder_->NewState(slots);
     slots_ = slots;
   });
 }
 
-int64_t Engine::BytesPerSlot() const {
-  return encoder_->StateBytesPerSlot() + decoder_->StateBytesPerSlot() + lm_->StateBytesPerSlot();
+int64_t Engine::BytesPerSlot(int64_t steps) const {
+  return encoder_->StateBytesPerSlot() + decoder_->StateBytesPerSlot() +
+         lm_->StateBytesPerSlot(steps);
 }
 
 int64_t Engine::Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap) {

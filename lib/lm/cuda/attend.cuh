@@ -22,8 +22,10 @@ inline constexpr int kWidestHead = 128;
 template <class T>
 struct AttendKernel {
   const T* qkv;              // [rows, 3, heads, dim]
-  T* keys;                   // [slots, heads, capacity, dim]
+  T* keys;                   // of each slot [heads, capacity, dim], one behind the other
   T* values;                 // as keys
+  const int64_t* places;     // [slots, 2]: the steps before a slot's ring, and its capacity;
+                             // null: all have `capacity`
   const int32_t* slots;      // [rows], negative for padding; null: row r has slot r
   const int32_t* positions;  // [rows]; null: `position` in every row
   int position;
@@ -60,7 +62,10 @@ struct AttendKernel {
     const bool live = slot >= 0;
     const bool appends = live && split == splits - 1;
     const int at = positions == nullptr ? position : positions[row];
-    const int64_t ring = ((live ? slot : 0) * heads + head) * capacity * dim;
+    const int64_t owner = live ? slot : 0;
+    const int64_t first = places == nullptr ? owner * capacity : places[2 * owner];
+    const int steps = places == nullptr ? capacity : static_cast<int>(places[2 * owner + 1]);
+    const int64_t ring = (first * heads + int64_t{head} * steps) * dim;
     T* ring_keys = keys + ring;
     T* ring_values = values + ring;
 
@@ -73,7 +78,7 @@ struct AttendKernel {
     }
     team.Sync();
     if (appends) {
-      const int64_t cell = int64_t{at % capacity} * dim;
+      const int64_t cell = int64_t{at % steps} * dim;
       for (int i = team.rank(); i < dim; i += team.size()) {
         ring_keys[cell + i] = FromFloat<T>(shared.key[i]);
         ring_values[cell + i] = FromFloat<T>(shared.value[i]);
@@ -87,7 +92,7 @@ struct AttendKernel {
     const int64_t older = live ? at - lowest : 0;
     const int begin = static_cast<int>(older * split / splits);
     const int end = static_cast<int>(older * (split + 1) / splits);
-    const int lowest_cell = lowest % capacity;
+    const int lowest_cell = lowest % steps;
 
     Softmax<Team> softmax;
     softmax.Begin(team, shared.query, dim);
@@ -97,9 +102,9 @@ struct AttendKernel {
       PPX_UNROLL
       for (int t = 0; t < kTile; ++t) {
         const int at_p = p + t * team.groups();
-        // At most `capacity` positions are seen, so the ring wraps at most once.
+        // No more positions are seen than the ring has steps, so it wraps at most once.
         int cell = lowest_cell + at_p;
-        if (cell >= capacity) cell -= capacity;
+        if (cell >= steps) cell -= steps;
         const int64_t from = int64_t{cell} * dim;
         PPX_UNROLL
         for (int j = 0; j < kLaneChunks<Team>; ++j) {
