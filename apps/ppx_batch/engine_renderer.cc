@@ -111,12 +111,14 @@ std::unique_ptr<batch::LoadedDialogue> LoadInputs(const RenderContext& context, 
   return inputs;
 }
 
-EngineRenderer::EngineRenderer(const RenderContext& context, engine::Engine& engine, int slots,
-                               StageSeconds& seconds)
-    : context_(context), engine_(engine), seconds_(seconds) {
-  engine_.Resize(slots);
-  running_.resize(static_cast<size_t>(slots));
-  rows_.resize(static_cast<size_t>(slots));
+EngineRenderer::EngineRenderer(const RenderContext& context, engine::Engine& engine,
+                               const std::vector<int64_t>& frames, StageSeconds& seconds)
+    : context_(context),
+      engine_(engine),
+      seconds_(seconds),
+      running_(frames.size()),
+      rows_(frames.size()) {
+  engine_.Resize(frames);
 }
 
 EngineRenderer::~EngineRenderer() = default;

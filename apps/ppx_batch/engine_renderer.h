@@ -44,10 +44,10 @@ std::unique_ptr<batch::LoadedDialogue> LoadInputs(const RenderContext& context, 
 
 class EngineRenderer final : public batch::Renderer {
  public:
-  // Gives the engine `slots` slots. `context`, `engine` and `seconds` outlive the renderer and the
-  // writers it hands out.
-  EngineRenderer(const RenderContext& context, engine::Engine& engine, int slots,
-                 StageSeconds& seconds);
+  // Gives the engine a slot for each of `frames`, as batch::MakeRenderer. `context`, `engine` and
+  // `seconds` outlive the renderer and the writers it hands out.
+  EngineRenderer(const RenderContext& context, engine::Engine& engine,
+                 const std::vector<int64_t>& frames, StageSeconds& seconds);
   ~EngineRenderer() override;
 
   int slots() const override { return engine_.slots(); }

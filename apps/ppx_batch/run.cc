@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <numeric>
 #include <set>
 #include <span>
 #include <thread>
@@ -22,6 +23,7 @@
 #include "batch/plan_file.h"
 #include "batch/scheduler.h"
 #include "batch/shard.h"
+#include "batch/slot_frames.h"
 #include "batch/state_lock.h"
 #include "batch/todo.h"
 #include "batch/verify.h"
@@ -116,7 +118,7 @@ int64_t GivenSlots(const std::string& text) {
 }
 
 // What the prompts that an engine keeps take of its memory, at most.
-int64_t PromptBytes(const Batch& batch, std::span<const size_t> todo, int64_t bytes_per_step) {
+int64_t PromptBytes(const Batch& batch, std::span<const size_t> todo, const lm::LmModel& model) {
   std::set<const PromptSource*> prompts;
   int64_t longest = 0;
   for (const size_t index : todo) {
@@ -125,7 +127,22 @@ int64_t PromptBytes(const Batch& batch, std::span<const size_t> todo, int64_t by
       longest = std::max(longest, side.prompt->steps);
     }
   }
-  return std::min<int64_t>(kPromptsKept, std::ssize(prompts)) * longest * bytes_per_step;
+  return std::min<int64_t>(kPromptsKept, std::ssize(prompts)) *
+         model.StateBytesPerSlot(std::max<int64_t>(longest, 1));
+}
+
+// How many of a device's slots, at most `most`, fit into so much of its memory.
+int64_t FittingSlots(const batch::Plan& plan, const engine::Engine& engine, int64_t bytes,
+                     size_t devices, int64_t most) {
+  std::vector<size_t> all(plan.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  int64_t fitting = 0;
+  for (const int64_t frames : batch::SlotFrames(plan, all, devices, static_cast<int>(most))) {
+    bytes -= engine.BytesPerSlot(frames);
+    if (bytes < 0) break;
+    ++fitting;
+  }
+  return fitting;
 }
 
 // How many slots each device gets. On a GPU it is part of what determines the bytes: the same for
@@ -143,9 +160,9 @@ int64_t ChooseSlots(const RawOptions& raw, const batch::Plan& plan, const batch:
     }
     return given;
   }
-  const auto fitting = static_cast<int64_t>(static_cast<double>(free_bytes) * kShareForSlots /
-                                            static_cast<double>(engine.BytesPerSlot()));
+  const auto bytes = static_cast<int64_t>(static_cast<double>(free_bytes) * kShareForSlots);
   if (before) {
+    const int64_t fitting = FittingSlots(plan, engine, bytes, devices, *before);
     if (fitting < *before) {
       Warn(fmt::format("{} dialogues at once, as before, may not fit into the memory; --batch {}",
                        *before, std::max<int64_t>(fitting, 1)));
@@ -161,7 +178,7 @@ int64_t ChooseSlots(const RawOptions& raw, const batch::Plan& plan, const batch:
   const auto share = static_cast<int64_t>(devices);
   wanted = std::min((wanted + share - 1) / share,
                     engine.device().is_cuda() ? kMostSlotsGpu : kMostSlotsCpu);
-  return std::max(std::min(wanted, fitting), least);
+  return std::max(FittingSlots(plan, engine, bytes, devices, wanted), least);
 }
 
 void LinkShared(const Batch& batch, const std::string& data) {
@@ -334,10 +351,6 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
   if (!devices.empty()) {
     stage.Begin("loading the model", 0);
     const auto load_begun = Clock::now();
-    int64_t max_steps = 0;
-    for (const size_t index : list.todo) {
-      max_steps = std::max(max_steps, batch.plan[index].frames);
-    }
     const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const auto count = static_cast<int>(devices.size());
     for (size_t i = 0; i < devices.size(); ++i) {
@@ -352,7 +365,6 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
                                 .quantize = raw.quantize,
                                 .quantised_file = QuantisedFile(raw, model.moshi_sha256),
                                 .slots = 0,
-                                .max_steps = max_steps,
                                 .cpu_offload = raw.cpu_offload,
                                 .threads = shares_cpu ? std::max(1, cores / count) : raw.threads,
                                 .prompts_kept = kPromptsKept});
@@ -362,8 +374,7 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
     const engine::Engine& first = *devices.front().engine;
     int64_t free_bytes = engine::FreeMemoryBytes(first.device());
     if (first.device().is_cpu()) free_bytes /= count;
-    const int64_t ring_steps = std::clamp<int64_t>(max_steps, 1, config.lm.context);
-    free_bytes -= PromptBytes(batch, list.todo, first.BytesPerSlot() / ring_steps);
+    free_bytes -= PromptBytes(batch, list.todo, first.lm());
     slots = ChooseSlots(raw, batch.plan, ledger, first, free_bytes, devices.size());
   }
   journal.Run(RunFacts(shard, device_names, slots, list.todo.size()));
@@ -378,9 +389,10 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
     batch_devices.push_back(
         {.name = device.name,
          .slots = static_cast<int>(slots),
-         .make = [&context, &device](int n) -> std::unique_ptr<batch::Renderer> {
+         .make = [&context,
+                  &device](const std::vector<int64_t>& frames) -> std::unique_ptr<batch::Renderer> {
            engine::ConfigureArithmetic(device.engine->threads());
-           return std::make_unique<EngineRenderer>(context, *device.engine, n, device.seconds);
+           return std::make_unique<EngineRenderer>(context, *device.engine, frames, device.seconds);
          }});
   }
   BatchWatch shown(batch.plan, config.mimi.frame_s(), !silent, raw.json_progress);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "batch/slot_frames.h"
+
 namespace ppx::batch {
 namespace {
 
@@ -12,12 +14,12 @@ constexpr int kMaxPassed = 64;
 }  // namespace
 
 DialogueQueue::DialogueQueue(const Plan& plan, std::span<const size_t> todo,
-                             std::vector<int> capacities, size_t load_ahead)
+                             std::span<const int> capacities, size_t load_ahead)
     : plan_(plan),
       load_ahead_(std::max<size_t>(load_ahead, 1)),
       order_(todo.begin(), todo.end()),
       rank_(plan.size()),
-      capacities_(std::move(capacities)),
+      slot_frames_(capacities.size()),
       unfinished_(todo.size()) {
   std::sort(order_.begin(), order_.end(), [&](size_t a, size_t b) {
     if (plan[a].frames != plan[b].frames) return plan[a].frames > plan[b].frames;
@@ -26,6 +28,9 @@ DialogueQueue::DialogueQueue(const Plan& plan, std::span<const size_t> todo,
   for (size_t rank = 0; rank < order_.size(); ++rank) {
     rank_[order_[rank]] = rank;
     waiting_[Slots(rank)].insert(rank);
+  }
+  for (size_t device = 0; device < slot_frames_.size(); ++device) {
+    slot_frames_[device] = SlotFrames(plan, todo, slot_frames_.size(), capacities[device]);
   }
 }
 
@@ -62,21 +67,32 @@ bool DialogueQueue::Ready(size_t index, std::unique_ptr<LoadedDialogue> inputs) 
   return true;
 }
 
-std::optional<ReadyDialogue> DialogueQueue::Take(size_t device, int free_slots, uint64_t& seen) {
+std::optional<ReadyDialogue> DialogueQueue::Take(size_t device, const std::set<int>& free,
+                                                 uint64_t& seen) {
   const std::lock_guard lock(mutex_);
   seen = epoch_.load(std::memory_order_relaxed);
   if (Over()) return std::nullopt;
-  std::vector<Loaded*> passed;
+  const std::vector<int64_t>& frames = slot_frames_[device];
+  std::vector<int> open(free.begin(), free.end());
+  std::vector<std::map<size_t, Loaded>::iterator> passed;
   for (auto entry = ready_.begin(); entry != ready_.end(); ++entry) {
     const int slots = Slots(entry->first);
-    if (slots > capacities_[device]) continue;
-    if (slots > free_slots) {
-      if (entry->second.passed >= kMaxPassed) return std::nullopt;
-      passed.push_back(&entry->second);
+    if (slots > std::ssize(frames)) continue;
+    const auto fits = [&](size_t rank, int slot) {
+      return frames[static_cast<size_t>(slot)] >= plan_[order_[rank]].frames;
+    };
+    const auto end = std::partition_point(open.begin(), open.end(),
+                                          [&](int slot) { return fits(entry->first, slot); });
+    if (end - open.begin() < slots) {
+      passed.push_back(entry);
+      // What it could have is kept for it from now on.
+      if (entry->second.passed >= kMaxPassed) open.erase(open.begin(), end);
       continue;
     }
-    for (Loaded* const dialogue : passed) ++dialogue->passed;
-    ReadyDialogue taken{order_[entry->first], std::move(entry->second.inputs)};
+    ReadyDialogue taken{order_[entry->first], {end - slots, end}, std::move(entry->second.inputs)};
+    for (const auto& waiting : passed) {
+      if (fits(waiting->first, taken.slots.front())) ++waiting->second.passed;
+    }
     ready_.erase(entry);
     --held_[slots];
     Changed();
@@ -113,9 +129,14 @@ int DialogueQueue::SmallestNeed() const {
   return std::max(smallest, 1);
 }
 
+std::vector<int64_t> DialogueQueue::Frames(size_t device) const {
+  const std::lock_guard lock(mutex_);
+  return slot_frames_[device];
+}
+
 std::vector<size_t> DialogueQueue::SetCapacity(size_t device, int slots) {
   const std::lock_guard lock(mutex_);
-  capacities_[device] = slots;
+  slot_frames_[device] = SlotFrames(plan_, order_, slot_frames_.size(), slots);
   std::set<size_t> stranded;
   for (auto entry = waiting_.upper_bound(Largest()); entry != waiting_.end(); ++entry) {
     stranded.merge(entry->second);
@@ -156,7 +177,9 @@ void DialogueQueue::Stop() {
 }
 
 int DialogueQueue::Largest() const {
-  return capacities_.empty() ? 0 : *std::max_element(capacities_.begin(), capacities_.end());
+  size_t largest = 0;
+  for (const auto& frames : slot_frames_) largest = std::max(largest, frames.size());
+  return static_cast<int>(largest);
 }
 
 void DialogueQueue::Changed() {

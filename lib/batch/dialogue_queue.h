@@ -21,6 +21,7 @@ namespace ppx::batch {
 
 struct ReadyDialogue {
   size_t index = 0;
+  std::vector<int> slots{};
   std::unique_ptr<LoadedDialogue> inputs;
 };
 
@@ -31,7 +32,7 @@ class DialogueQueue {
  public:
   // `capacities`: slots of each device. `load_ahead`: dialogues loading or ready, for those of one
   // number of slots; separate, so that large ones that wait for room leave small ones theirs.
-  DialogueQueue(const Plan& plan, std::span<const size_t> todo, std::vector<int> capacities,
+  DialogueQueue(const Plan& plan, std::span<const size_t> todo, std::span<const int> capacities,
                 size_t load_ahead);
 
   // For loading threads. The next to load; waits for one. No value once nothing is left or `Stop`.
@@ -39,9 +40,10 @@ class DialogueQueue {
   // False where no device has room for it any more: it is out of the queue, the caller reports it.
   bool Ready(size_t index, std::unique_ptr<LoadedDialogue> inputs);
 
-  // For devices' threads. The first of the ready ones that fits into `free_slots`, if there is one
-  // now. `seen` becomes the epoch that was looked at.
-  std::optional<ReadyDialogue> Take(size_t device, int free_slots, uint64_t& seen);
+  // For devices' threads. The first of the ready ones for which enough slots of `free` are long
+  // enough, if there is one now; it is given the shortest of them, so that longer ones stay for who
+  // needs them. `seen` becomes the epoch that was looked at.
+  std::optional<ReadyDialogue> Take(size_t device, const std::set<int>& free, uint64_t& seen);
   // Grows when `Take` may have another answer. Read without a lock.
   uint64_t epoch() const { return epoch_.load(std::memory_order_acquire); }
   // Waits until the epoch is not `seen`. False once nothing is left or `Stop`.
@@ -49,6 +51,8 @@ class DialogueQueue {
   void GiveBack(std::span<const size_t> indices);
   // The fewest slots that a dialogue of the queue (waiting, loading or ready) needs; 1 without any.
   int SmallestNeed() const;
+  // How long the device's slots have to be (slot_frames.h).
+  std::vector<int64_t> Frames(size_t device) const;
   // The device goes on with this many slots. Those that no device has room for any more are out of
   // the queue and returned, in the order of the queue.
   std::vector<size_t> SetCapacity(size_t device, int slots);
@@ -63,7 +67,7 @@ class DialogueQueue {
  private:
   struct Loaded {
     std::unique_ptr<LoadedDialogue> inputs;
-    int passed = 0;  // by how many smaller ones
+    int passed = 0;  // by how many, in slots that it could have had
   };
 
   int Slots(size_t rank) const { return plan_[order_[rank]].slots; }
@@ -81,10 +85,10 @@ class DialogueQueue {
   std::condition_variable for_devices_;
   std::condition_variable for_loaders_;
   std::atomic<uint64_t> epoch_{1};
-  std::vector<int> capacities_;
-  std::map<int, std::set<size_t>> waiting_;  // ranks, by slots
-  std::map<int, size_t> held_;               // loading and ready, by slots
-  std::map<size_t, Loaded> ready_;           // by rank
+  std::vector<std::vector<int64_t>> slot_frames_;  // of each device's slots, the longest first
+  std::map<int, std::set<size_t>> waiting_;        // ranks, by slots
+  std::map<int, size_t> held_;                     // loading and ready, by slots
+  std::map<size_t, Loaded> ready_;                 // by rank
   size_t unfinished_ = 0;
   bool stopped_ = false;
 };

@@ -50,7 +50,8 @@ class Renderer {
 
   virtual int slots() const = 0;
 
-  // Begins a dialogue in free slots, as many as its plan asks for; slots[0] names it from then on.
+  // Begins a dialogue in free slots, as many as its plan asks for and each long enough for it;
+  // slots[0] names it from then on.
   virtual void Start(std::span<const int> slots, size_t index,
                      std::unique_ptr<LoadedDialogue> inputs) = 0;
 
@@ -62,7 +63,8 @@ class Renderer {
   virtual void Drop(int slot) = 0;
 };
 
-// Makes a renderer of `slots` slots, on the thread that will use it.
-using MakeRenderer = std::function<std::unique_ptr<Renderer>(int slots)>;
+// Makes a renderer with a slot for each of `frames`, the most that a dialogue there takes (see
+// PlannedDialogue), on the thread that will use it.
+using MakeRenderer = std::function<std::unique_ptr<Renderer>(const std::vector<int64_t>& frames)>;
 
 }  // namespace ppx::batch

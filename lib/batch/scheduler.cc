@@ -219,20 +219,18 @@ void DeviceThread::Run() {
 
 void DeviceThread::Make(int slots) {
   clock_.Enter(Phase::kMake);
-  renderer_ = device_.make(slots);
+  renderer_ = device_.make(batch_.queue().Frames(number_));
   clock_.Enter(Phase::kScheduler);
-  if (renderer_ == nullptr || renderer_->slots() < 1) {
-    base::ThrowInternal(device_.name + ": a renderer without slots");
+  if (renderer_ == nullptr || renderer_->slots() != slots) {
+    base::ThrowInternal(device_.name + ": a renderer with other slots than it was asked for");
   }
-  const int made = renderer_->slots();
-  places_.assign(static_cast<size_t>(made), std::nullopt);
+  places_.assign(static_cast<size_t>(slots), std::nullopt);
   free_.clear();
-  for (int slot = 0; slot < made; ++slot) free_.insert(slot);
+  for (int slot = 0; slot < slots; ++slot) free_.insert(slot);
   active_ = 0;
   stepped_ = 0;
   freed_ = true;
-  counters_.capacity = made;
-  for (const size_t index : batch_.queue().SetCapacity(number_, made)) batch_.FailForRoom(index);
+  counters_.capacity = slots;
 }
 
 void DeviceThread::Render() {
@@ -267,8 +265,7 @@ void DeviceThread::Render() {
 
 void DeviceThread::Join() {
   while (!free_.empty() && (freed_ || batch_.queue().epoch() != seen_)) {
-    std::optional<ReadyDialogue> dialogue =
-        batch_.queue().Take(number_, static_cast<int>(free_.size()), seen_);
+    std::optional<ReadyDialogue> dialogue = batch_.queue().Take(number_, free_, seen_);
     freed_ = false;
     if (!dialogue) return;
     Start(std::move(*dialogue));
@@ -278,16 +275,10 @@ void DeviceThread::Join() {
 
 void DeviceThread::Start(ReadyDialogue dialogue) {
   const size_t index = dialogue.index;
-  Place place;
-  place.index = index;
-  place.first_step = stepped_;
-  for (int i = 0; i < batch_.plan()[index].slots; ++i) {
-    place.slots.push_back(*free_.begin());
-    free_.erase(free_.begin());
-  }
-  const std::vector<int> slots = place.slots;
+  const std::vector<int>& slots = dialogue.slots;
+  for (const int slot : slots) free_.erase(slot);
   std::optional<Place>& at = places_[static_cast<size_t>(slots.front())];
-  at = std::move(place);
+  at = Place{.index = index, .slots = slots, .first_step = stepped_};
   ++active_;
   counters_.slots_used += static_cast<int>(slots.size());
   const auto failed = [&](std::string error, base::ErrorCode code) {

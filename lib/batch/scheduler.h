@@ -1,8 +1,9 @@
 // lib/batch/scheduler.h: a plan's dialogues through the slots of one or more devices.
 //
 // One thread a device steps its renderer; dialogues join and leave between steps. One queue for all
-// devices, the longest dialogue first (by frames, then by place in the plan). One that needs two
-// slots waits until two are free; shorter ones of one slot may pass it, but not without end. A few
+// devices, the longest dialogue first (by frames, then by place in the plan). A device's slots are
+// as long as the longest dialogues (slot_frames.h), and a dialogue waits until as many as it needs
+// are free that are long enough for it; shorter ones may pass it, but not without end. A few
 // threads read inputs ahead, a few others write results, so that a step waits for no disk.
 //
 // What a dialogue becomes depends on none of this: that is the renderer's promise, and the

@@ -108,21 +108,13 @@ Engine::Engine(const EngineFiles& files, const ModelConfig& config, const Engine
     mimi.Finish();
     LoadLm(options);
   });
-  Resize(options.slots);
+  Resize(std::vector<int64_t>(static_cast<size_t>(options.slots), options.max_steps));
 }
 
 void Engine::LoadLm(const EngineOptions& options) {
   form_ = MatrixForm(device_, dtype_, options.quantize);
-  // A dialogue that is known to be short needs no ring of the whole context.
-  const auto capacity = [&](int64_t steps) {
-    return steps >= config_.lm.context ? 0 : static_cast<int>(steps);
-  };
   const bool quantised = !options.quantize.empty();
-  const lm::LmOptions lm_options{
-      .ring_capacity = quantised && options.max_steps > 0
-                           ? capacity(std::max<int64_t>(options.max_steps, kDamageSteps))
-                           : capacity(options.max_steps),
-      .offload = options.cpu_offload && device_.is_cuda()};
+  const lm::LmOptions lm_options{.offload = options.cpu_offload && device_.is_cuda()};
   const bool packed = device_.is_cpu();
   std::optional<nn::PackedStore> store;
   if (quantised) store.emplace(StoreFile(options.quantised_file, device_), *form_);
@@ -141,12 +133,12 @@ void Engine::LoadLm(const EngineOptions& options) {
   const at::ScalarType stored = StoredType(*lm_file_);
   nn::WeightLoader as_stored(lm_file_,
                              {.device = device_, .dtype = stored, .matrices_on_host = true});
-  const lm::LmModel reference(config_.lm, as_stored, {.ring_capacity = capacity(kDamageSteps)});
+  const lm::LmModel reference(config_.lm, as_stored);
   damage_ = MeasureDamage(*lm_, reference, DtypeName(stored));
   store->Save(ToJson(*damage_).dump());
 }
 
-void Engine::Resize(int slots) {
+void Engine::Resize(const std::vector<int64_t>& steps) {
   WithDeviceErrors(device_, [&] {
     slots_ = 0;
     frame_encoder_.reset();
@@ -155,7 +147,8 @@ void Engine::Resize(int slots) {
     decoder_state_.reset();
     lm_state_.reset();
     // The largest first: where memory is too small, little has been touched.
-    lm_state_ = lm_->NewState(slots);
+    const int slots = static_cast<int>(steps.size());
+    lm_state_ = lm_->NewState(steps);
     encoder_state_ = encoder_->NewState(slots);
     decoder_state_ = decoder_->NewState(slots);
     frame_encoder_ = std::make_unique<codec::GraphEncoder>(*encoder_);
@@ -164,8 +157,9 @@ void Engine::Resize(int slots) {
   });
 }
 
-int64_t Engine::BytesPerSlot() const {
-  return encoder_->StateBytesPerSlot() + decoder_->StateBytesPerSlot() + lm_->StateBytesPerSlot();
+int64_t Engine::BytesPerSlot(int64_t steps) const {
+  return encoder_->StateBytesPerSlot() + decoder_->StateBytesPerSlot() +
+         lm_->StateBytesPerSlot(steps);
 }
 
 int64_t Engine::Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap) {

@@ -36,9 +36,8 @@ struct EngineOptions {
   // others. Empty: they are made on every run.
   std::string quantised_file{};
   int slots = 1;
-  int64_t max_steps = 0;  // the longest dialogue, prompt included, for the size of keys and values;
-                          // 0: the whole context
-  int context = 0;        // attention window in steps; 0: the checkpoint's
+  int64_t max_steps = 0;     // of a dialogue in any of them, prompt included; see Resize
+  int context = 0;           // attention window in steps; 0: the checkpoint's
   bool cpu_offload = false;  // of the temporal layers, on CUDA
   int threads = 0;           // 0: all cores, one for a small model
   // How many system prompts' states are kept for dialogues that start from them again.
@@ -102,11 +101,13 @@ class Engine {
   // Resets the slot and runs its system prompt. Steps taken.
   int64_t Start(int slot, const DialogueOptions& dialogue, const nn::DebugTap& tap = {});
 
-  // Another number of slots, all of them fresh. Weights and kept prompts stay.
-  void Resize(int slots);
+  // Other slots, one for each of `steps`, all of them fresh: the most steps that a dialogue there
+  // has, prompt included, for the size of its keys and values; 0: any number. Weights and kept
+  // prompts stay.
+  void Resize(const std::vector<int64_t>& steps);
   int slots() const { return slots_; }
-  // What a slot takes of the device's memory.
-  int64_t BytesPerSlot() const;
+  // What a slot of such dialogues takes of the device's memory.
+  int64_t BytesPerSlot(int64_t steps) const;
   // One frame of every row. What a slot gets depends on no other row; on a GPU, where LibTorch
   // chooses kernels by the number of rows, as long as that number is the same.
   std::vector<FrameOutput> Step(std::span<const FrameInput> rows, const nn::DebugTap& tap = {});

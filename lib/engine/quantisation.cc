@@ -16,7 +16,7 @@ constexpr int kFrames = 12;
 // streams' tokens over time, [dialogues, frames + 1, streams], as LmModel::LogitsOf takes them.
 at::Tensor Speak(const lm::LmModel& model) {
   const lm::LmConfig& config = model.config();
-  lm::LmState state = model.NewState(kDialogues);
+  lm::LmState state = model.NewState(std::vector<int64_t>(kDialogues, kFrames));
   std::vector<lm::StepInput> inputs(kDialogues);
   for (int i = 0; i < kDialogues; ++i) {
     auto& input = inputs[static_cast<size_t>(i)];

@@ -28,9 +28,6 @@ struct QuantisationDamage {
   double audio_agreement = 0;
 };
 
-// Steps of keys and values that this takes of both models, at most.
-inline constexpr int kDamageSteps = 16;
-
 // Both models of one configuration, on one device. Each weight of the reference is read once.
 QuantisationDamage MeasureDamage(const lm::LmModel& quantised, const lm::LmModel& reference,
                                  std::string reference_type);

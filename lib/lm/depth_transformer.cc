@@ -65,6 +65,7 @@ void DepthTransformer::Run(const at::Tensor& temporal, const at::Tensor& text,
   nn::RingAttentionSpec attention = attention_;
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
+  const std::vector<nn::RingPlace> places = nn::EqualPlaces(rows, attention.capacity);
   const std::vector<int64_t> ring{rows, attention.num_heads, attention.capacity,
                                   attention.head_dim};
   for (size_t i = 0; i < norm1_.size(); ++i) {
@@ -84,7 +85,8 @@ void DepthTransformer::Run(const at::Tensor& temporal, const at::Tensor& text,
       const at::Tensor qkv = layer.in_proj(nn::RmsNorm(x, norm1_[i]))
                                  .view({rows, 1, 3, attention.num_heads, attention.head_dim});
       const at::Tensor attended =
-          nn::RingAttention(attention, qkv, keys[i], values[i], slots, offsets, {}).squeeze(1);
+          nn::RingAttention(attention, qkv, {keys[i], values[i], places}, slots, offsets, {})
+              .squeeze(1);
       x = x + layer.out_proj(attended);
       x = x + layer.mlp_out(nn::SiluGate(layer.mlp_in(nn::RmsNorm(x, norm2_[i]))));
     }

@@ -12,13 +12,12 @@ namespace {
 // Long prompts are run in pieces, so that the activations of the MLP stay small beside the weights.
 constexpr int64_t kPrefillSteps = 512;
 
-nn::TransformerSpec TemporalSpec(const LmConfig& config, const LmOptions& options) {
+nn::TransformerSpec TemporalSpec(const LmConfig& config) {
   return {.dim = config.dim,
           .num_heads = config.num_heads,
           .num_layers = config.num_layers,
           .hidden = config.hidden(),
           .context = config.context,
-          .capacity = options.ring_capacity,
           .block = 1,
           .rule = config.ring_rule,
           .rope_max_period = config.max_period,
@@ -72,15 +71,19 @@ LmModel::LmModel(const LmConfig& config, nn::WeightLoader& loader, const LmOptio
       dtype_(loader.options().dtype),
       audio_embeddings_(LoadAudioEmbeddings(config, loader)),
       text_embedding_(loader.Take("text_emb.weight", {config.text_card + 1, config.dim})),
-      transformer_(TemporalSpec(config, options), "transformer", loader, layout_, options.offload),
+      transformer_(TemporalSpec(config), "transformer", loader, layout_, options.offload),
       out_norm_(loader.TakeFloat("out_norm.alpha", {1, 1, config.dim}).view({config.dim})),
       text_linear_(loader.TakeLinear("text_linear.weight", {config.text_card, config.dim})),
       depth_(config, config.depth_steps(), loader) {}
 
 LmState LmModel::NewState(int slots) const {
-  return {nn::SlotState(layout_, slots, device_),
-          std::vector<TokenCache>(static_cast<size_t>(slots), TokenCache(config_)),
-          std::vector<SlotSettings>(static_cast<size_t>(slots))};
+  return NewState(std::vector<int64_t>(static_cast<size_t>(slots), 0));
+}
+
+LmState LmModel::NewState(const std::vector<int64_t>& steps) const {
+  return {nn::SlotState(layout_, steps, device_),
+          std::vector<TokenCache>(steps.size(), TokenCache(config_)),
+          std::vector<SlotSettings>(steps.size())};
 }
 
 at::Tensor LmModel::Embed(const at::Tensor& host_tokens) const {
@@ -117,7 +120,7 @@ void LmModel::Prefill(int slot, const at::Tensor& embeddings, LmState& state,
 LmModel::Logits LmModel::LogitsOf(const at::Tensor& tokens) const {
   const int64_t rows = tokens.size(0);
   const int64_t steps = tokens.size(1) - 1;
-  nn::SlotState state(layout_, static_cast<int>(rows), device_);
+  nn::SlotState state(layout_, std::vector<int64_t>(static_cast<size_t>(rows), steps), device_);
   nn::SlotIds slots;
   for (int row = 0; row < static_cast<int>(rows); ++row) slots.push_back(row);
   at::Tensor hidden = transformer_.Forward(Embed(tokens.narrow(1, 0, steps)), state, slots);

@@ -67,8 +67,7 @@ struct StepInput {
 void ProvideTokens(const StepInput& input, TokenCache& cache);
 
 struct LmOptions {
-  int ring_capacity = 0;  // steps of keys and values kept per slot; 0: the whole context
-  bool offload = false;   // temporal layers stay in host memory and are copied in when needed
+  bool offload = false;  // temporal layers stay in host memory and are copied in when needed
 };
 
 class LmModel {
@@ -77,7 +76,9 @@ class LmModel {
 
   const LmConfig& config() const { return config_; }
   LmState NewState(int slots) const;
-  int64_t StateBytesPerSlot() const { return layout_.BytesPerSlot(); }
+  // A slot for each of `steps`, the most that its dialogues have, prompts included; 0: any number.
+  LmState NewState(const std::vector<int64_t>& steps) const;
+  int64_t StateBytesPerSlot(int64_t steps = 0) const { return layout_.BytesPerSlot(steps); }
 
   // One step of each row. The tokens of each row's newest complete frame, if it has one.
   // Taps: "lm.transformer_out" [n, dim], "lm.text_logits" [n, text_card], and, for each depth step

@@ -36,37 +36,52 @@ at::Tensor RopeInverseFrequencies(int head_dim, double max_period) {
 }
 
 at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& qkv,
-                              at::Tensor& keys, at::Tensor& values, const SlotIds& slots,
+                              const Rings& rings, const SlotIds& slots,
                               const std::vector<int64_t>& offsets,
                               const at::Tensor& inverse_frequencies) {
   const int64_t rows = qkv.size(0);
   const int64_t steps = qkv.size(1);
-  const int64_t capacity = spec.capacity;
+  const int64_t heads = spec.num_heads;
   const at::Device device = qkv.device();
   const auto index_options = at::TensorOptions().dtype(at::kLong);
 
-  std::vector<int64_t> safe_slots;
+  CheckRingFits(spec, steps, rings.places, slots, offsets);
   std::vector<int64_t> live_rows;
-  std::vector<int64_t> live_slots;
-  int64_t furthest = 0;
+  std::vector<int64_t> firsts;
+  std::vector<int64_t> capacities;
+  int64_t used = 0;
+  bool wraps = false;
   for (size_t row = 0; row < slots.size(); ++row) {
-    safe_slots.push_back(std::max(slots[row], 0));
+    // Padding looks at somebody's ring and writes to nobody's.
+    const RingPlace& place = rings.places[static_cast<size_t>(std::max(slots[row], 0))];
+    firsts.push_back(place.first);
+    capacities.push_back(place.capacity);
     if (slots[row] == kPadding) continue;
     live_rows.push_back(static_cast<int64_t>(row));
-    live_slots.push_back(slots[row]);
-    furthest = std::max(furthest, offsets[row] + steps);
+    const int64_t end = offsets[row] + steps;
+    used = std::max(used, std::min(end, place.capacity));
+    wraps |= end > place.capacity;
   }
-  CheckRingFits(spec, steps, slots, offsets);
-  const at::Tensor slot_index = at::tensor(safe_slots, index_options).to(device);
-  const at::Tensor live_row_index = at::tensor(live_rows, index_options).to(device);
-  const at::Tensor live_slot_index = at::tensor(live_slots, index_options).to(device).unsqueeze(1);
-  const at::Tensor first = at::tensor(offsets, index_options).to(device).unsqueeze(1);  // [n, 1]
+  const auto column_of = [&](const std::vector<int64_t>& values) {
+    return at::tensor(values, index_options).to(device).unsqueeze(1);  // [n, 1]
+  };
+  const at::Tensor live_row_index = column_of(live_rows).squeeze(1);
+  const at::Tensor first = column_of(offsets);
+  const at::Tensor capacity = column_of(capacities);
+  // Where each row's and head's ring begins among the cells, the vectors of all rings.
+  const at::Tensor ring =
+      (column_of(firsts) * heads + at::arange(heads, index_options.device(device)) * capacity)
+          .unsqueeze(-1);  // [n, H, 1]
+  at::Tensor key_cells = rings.keys.view({-1, spec.head_dim});
+  at::Tensor value_cells = rings.values.view({-1, spec.head_dim});
 
   // While nothing is overwritten the whole call is one chunk; a ring that wraps goes block by
   // block.
-  const int64_t chunk = furthest <= capacity ? steps : spec.block;
-  const int64_t used = std::min(furthest, capacity);
+  const int64_t chunk = wraps ? spec.block : steps;
   const at::Tensor column = at::arange(used, index_options.device(device));  // ring index j
+  const at::Tensor in_ring = column < capacity;                              // [n, used]
+  const at::Tensor read =
+      (ring + at::minimum(column, capacity - 1).unsqueeze(1)).flatten();  // [n * H * used]
 
   std::vector<at::Tensor> outputs;
   for (int64_t begin = 0; begin < steps; begin += chunk) {
@@ -82,15 +97,10 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
       key = ApplyRope(key, position, inverse_frequencies);
     }
     if (!live_rows.empty()) {
-      const at::Tensor cell =
-          position.index_select(0, live_row_index).remainder(capacity);  // [l, t]
-      const auto write = [&](at::Tensor& ring, const at::Tensor& fresh) {
-        ring.permute({0, 2, 1, 3})
-            .index_put_({live_slot_index.expand_as(cell), cell},
-                        fresh.index_select(0, live_row_index).permute({0, 2, 1, 3}));
-      };
-      write(keys, key);
-      write(values, part[2]);
+      const at::Tensor write = (ring + position.remainder(capacity).unsqueeze(1))
+                                   .index_select(0, live_row_index);  // [l, H, t]
+      key_cells.index_put_({write}, key.index_select(0, live_row_index));
+      value_cells.index_put_({write}, part[2].index_select(0, live_row_index));
     }
     // Ring index j holds the latest position p <= newest with p mod capacity == j.
     const at::Tensor newest = first + (begin + count - 1);                   // [n, 1]
@@ -106,28 +116,31 @@ at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& q
       lowest = query_at - (spec.context - 1);
     }
     const at::Tensor at_column = held.unsqueeze(1);  // [n, 1, used]
-    const at::Tensor visible = at_column.ge(0)
+    const at::Tensor visible = in_ring.unsqueeze(1)
+                                   .logical_and(at_column.ge(0))
                                    .logical_and(at_column.ge(lowest))
                                    .logical_and(at_column.le(query_at));  // [n, t, used]
-    const at::Tensor slot_keys = keys.index_select(0, slot_index).narrow(2, 0, used);
-    const at::Tensor slot_values = values.index_select(0, slot_index).narrow(2, 0, used);
-    at::Tensor scores = at::matmul(query.to(at::kFloat), slot_keys.to(at::kFloat).transpose(2, 3)) *
+    const auto gather = [&](const at::Tensor& cells) {
+      return cells.index_select(0, read).view({rows, heads, used, spec.head_dim}).to(at::kFloat);
+    };
+    at::Tensor scores = at::matmul(query.to(at::kFloat), gather(key_cells).transpose(2, 3)) *
                         (1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
     // A finite floor, so that a padding row that sees nothing gives numbers, not NaN.
     scores = scores.masked_fill(visible.logical_not().unsqueeze(1),
                                 std::numeric_limits<float>::lowest());
     const at::Tensor weights = at::softmax(scores, -1);
-    outputs.push_back(at::matmul(weights, slot_values.to(at::kFloat)).to(qkv.scalar_type()));
+    outputs.push_back(at::matmul(weights, gather(value_cells)).to(qkv.scalar_type()));
   }
   const at::Tensor all = outputs.size() == 1 ? outputs[0] : at::cat(outputs, 2);  // [n, H, T, D]
-  return all.transpose(1, 2).reshape({rows, steps, int64_t{spec.num_heads} * spec.head_dim});
+  return all.transpose(1, 2).reshape({rows, steps, heads * spec.head_dim});
 }
 
-void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, const SlotIds& slots,
-                   const std::vector<int64_t>& offsets) {
-  if (spec.capacity >= spec.context) return;
+void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, std::span<const RingPlace> places,
+                   const SlotIds& slots, const std::vector<int64_t>& offsets) {
   for (size_t row = 0; row < slots.size(); ++row) {
-    if (slots[row] != kPadding && offsets[row] + steps > spec.capacity) {
+    if (slots[row] == kPadding) continue;
+    const int64_t capacity = places[static_cast<size_t>(slots[row])].capacity;
+    if (capacity < spec.capacity && offsets[row] + steps > capacity) {
       base::ThrowInternal("the ring is shorter than the dialogue");
     }
   }
@@ -148,11 +161,12 @@ bool CudaKernelAgrees(at::Device device) {
   const at::Tensor qkv = at::sin(at::arange(2 * 26 * 3 * 3 * 64, at::kFloat) * 0.37)
                              .view({2, 26, 3, 3, 64})
                              .to(device);
+  const std::vector<RingPlace> places{{.first = 0, .capacity = 10}, {.first = 10, .capacity = 26}};
   std::vector<at::Tensor> results;
   for (const auto kernel : {RingAttentionPlain, RingAttentionCuda}) {
-    at::Tensor keys = at::zeros({2, 3, 10, 64}, qkv.options());
-    at::Tensor values = at::zeros_like(keys);
-    results.push_back(kernel(spec, qkv, keys, values, {1, 0}, {0, 0}, frequencies));
+    const at::Tensor keys = at::zeros({3 * (10 + 26), 64}, qkv.options());
+    results.push_back(
+        kernel(spec, qkv, {keys, at::zeros_like(keys), places}, {1, 0}, {0, 0}, frequencies));
   }
   constexpr double kTolerance = 1e-3;
   return (results[0] - results[1]).abs().max().item<double>() < kTolerance;
@@ -172,15 +186,14 @@ bool CheckRingAttentionCuda(at::Device device) {
   return agrees;
 }
 
-at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
-                         at::Tensor& values, const SlotIds& slots,
-                         const std::vector<int64_t>& offsets,
+at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, const Rings& rings,
+                         const SlotIds& slots, const std::vector<int64_t>& offsets,
                          const at::Tensor& inverse_frequencies) {
   const bool cuda_kernel = qkv.is_cuda() && HasRingAttentionCuda() && cuda_kernel_trusted;
   const auto kernel = qkv.is_cpu()  ? RingAttentionCpu
                       : cuda_kernel ? RingAttentionCuda
                                     : RingAttentionPlain;
-  return kernel(spec, qkv, keys, values, slots, offsets, inverse_frequencies);
+  return kernel(spec, qkv, rings, slots, offsets, inverse_frequencies);
 }
 
 }  // namespace ppx::nn

@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "nn/slot_state.h"
@@ -24,7 +25,7 @@ struct RingAttentionSpec {
   int num_heads = 1;
   int head_dim = 0;
   int context = 0;   // C above, in steps
-  int capacity = 0;  // slots of the ring: `context`, or fewer where a dialogue is known to be short
+  int capacity = 0;  // of a ring for a dialogue of any length: at least `context`
   int block = 1;     // steps of one streaming call
   RingRule rule = RingRule::kMaskNextSlot;
   double rope_max_period = 0;  // 0: no positional embedding
@@ -34,30 +35,39 @@ struct RingAttentionSpec {
 // `inverse_frequencies`: [head_dim / 2] f32, max_period^(-2i/head_dim).
 at::Tensor RopeInverseFrequencies(int head_dim, double max_period);
 
+// The keys and values of all slots, where they lie: of slot s the rings [H, capacity, D] of its
+// place, from step `first` on. [H * steps of all slots, D] as nn/slot_state.h keeps them, or
+// [slots, H, capacity, D] where all have one length; contiguous. Owns no place.
+struct Rings {
+  at::Tensor keys;
+  at::Tensor values;
+  std::span<const RingPlace> places;  // one a slot
+};
+
 // Appends the keys and values of `qkv` and attends.
 //   qkv      [n, T, 3, H, D], the packed projection of n rows; f32 or bf16
-//   keys, values  [slots, H, capacity, D], same dtype
+//   rings    of the same dtype. One of spec.capacity steps wraps; a shorter one must hold its
+//            dialogue. What a row gets does not depend on which it is
 //   slots    the slot of each row
 //   offsets  the position of each row's first step (steps appended to that slot before)
 //   inverse_frequencies  [D/2] f32, or undefined without positional embedding
 //   returns  [n, T, H*D]
 // `RingAttention` takes the fast kernel where there is one for the device, `RingAttentionPlain` is
 // written with tensor operations only, runs on any device, and is what the fast ones are checked
-// against.
-at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
-                         at::Tensor& values, const SlotIds& slots,
-                         const std::vector<int64_t>& offsets,
+// against. Throw base::Error (kInternal) where a dialogue would outgrow its ring.
+at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, const Rings& rings,
+                         const SlotIds& slots, const std::vector<int64_t>& offsets,
                          const at::Tensor& inverse_frequencies);
 at::Tensor RingAttentionPlain(const RingAttentionSpec& spec, const at::Tensor& qkv,
-                              at::Tensor& keys, at::Tensor& values, const SlotIds& slots,
+                              const Rings& rings, const SlotIds& slots,
                               const std::vector<int64_t>& offsets,
                               const at::Tensor& inverse_frequencies);
-at::Tensor RingAttentionCuda(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
-                             at::Tensor& values, const SlotIds& slots,
+at::Tensor RingAttentionCuda(const RingAttentionSpec& spec, const at::Tensor& qkv,
+                             const Rings& rings, const SlotIds& slots,
                              const std::vector<int64_t>& offsets,
                              const at::Tensor& inverse_frequencies);
-at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
-                            at::Tensor& values, const SlotIds& slots,
+at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv,
+                            const Rings& rings, const SlotIds& slots,
                             const std::vector<int64_t>& offsets,
                             const at::Tensor& inverse_frequencies);
 
@@ -68,8 +78,8 @@ bool HasRingAttentionCuda();
 // not used by this process from then on. True where they agree (or there is no kernel).
 bool CheckRingAttentionCuda(at::Device device);
 
-// Throws kInternal where a dialogue would outgrow a ring that is shorter than the context.
-void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, const SlotIds& slots,
-                   const std::vector<int64_t>& offsets);
+// Throws kInternal where a dialogue would outgrow a ring that is too short to wrap.
+void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, std::span<const RingPlace> places,
+                   const SlotIds& slots, const std::vector<int64_t>& offsets);
 
 }  // namespace ppx::nn

@@ -81,17 +81,18 @@ struct Call {
     return std::clamp<int64_t>(lowest, 0, at);
   }
 
-  void Attend(int64_t row, int64_t head, int64_t slot, int64_t offset,
+  void Attend(int64_t row, int64_t head, const RingPlace& place, int64_t offset,
               Workspace<T>& workspace) const {
     const int64_t heads = spec.num_heads;
     const int64_t dim = spec.head_dim;
-    const int64_t capacity = spec.capacity;
+    const int64_t capacity = place.capacity;
     // Steps up to the ring's end overwrite nothing and are attended to together; from then on each
     // block overwrites what only earlier ones see.
     const int64_t together =
         std::max<int64_t>(spec.block, (capacity - offset) / spec.block * spec.block);
-    T* ring_keys = keys + (slot * heads + head) * capacity * dim;
-    T* ring_values = values + (slot * heads + head) * capacity * dim;
+    const int64_t ring = (place.first * heads + head * capacity) * dim;
+    T* ring_keys = keys + ring;
+    T* ring_values = values + ring;
     std::vector<kernels::AttentionQuery<T>>& queries = workspace.queries;
     workspace.rotated.resize(static_cast<size_t>(std::min(steps, together) * dim));
     workspace.scratch.resize(static_cast<size_t>(
@@ -126,8 +127,8 @@ struct Call {
 
 // As the kernels see it: bfloat16 is bits there.
 template <typename Element>
-void Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
-            at::Tensor& values, const SlotIds& slots, const std::vector<int64_t>& offsets,
+void Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, const Rings& rings,
+            const SlotIds& slots, const std::vector<int64_t>& offsets,
             const at::Tensor& inverse_frequencies, at::Tensor& output) {
   using T = std::conditional_t<std::is_same_v<Element, float>, float, kernels::Bf16>;
   const int64_t rows = qkv.size(0);
@@ -137,8 +138,8 @@ void Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& ke
   const Call<T> call{.spec = spec,
                      .steps = steps,
                      .packed = reinterpret_cast<const T*>(qkv.const_data_ptr<Element>()),
-                     .keys = reinterpret_cast<T*>(keys.data_ptr<Element>()),
-                     .values = reinterpret_cast<T*>(values.data_ptr<Element>()),
+                     .keys = reinterpret_cast<T*>(rings.keys.data_ptr<Element>()),
+                     .values = reinterpret_cast<T*>(rings.values.data_ptr<Element>()),
                      .output = reinterpret_cast<T*>(output.data_ptr<Element>()),
                      .rope = rope};
   int64_t longest = 0;
@@ -159,25 +160,26 @@ void Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& ke
     for (int64_t pair = pairs * task / tasks; pair < pairs * (task + 1) / tasks; ++pair) {
       const auto row = static_cast<size_t>(pair / heads);
       if (slots[row] == kPadding) continue;
-      call.Attend(pair / heads, pair % heads, slots[row], offsets[row], workspace);
+      call.Attend(pair / heads, pair % heads, rings.places[static_cast<size_t>(slots[row])],
+                  offsets[row], workspace);
     }
   });
 }
 
 }  // namespace
 
-at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
-                            at::Tensor& values, const SlotIds& slots,
+at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv,
+                            const Rings& rings, const SlotIds& slots,
                             const std::vector<int64_t>& offsets,
                             const at::Tensor& inverse_frequencies) {
-  CheckRingFits(spec, qkv.size(1), slots, offsets);
+  CheckRingFits(spec, qkv.size(1), rings.places, slots, offsets);
   const at::Tensor packed = qkv.contiguous();
   at::Tensor output =
       at::empty({qkv.size(0), qkv.size(1), int64_t{spec.num_heads} * spec.head_dim}, qkv.options());
   if (qkv.scalar_type() == at::kFloat) {
-    Attend<float>(spec, packed, keys, values, slots, offsets, inverse_frequencies, output);
+    Attend<float>(spec, packed, rings, slots, offsets, inverse_frequencies, output);
   } else if (qkv.scalar_type() == at::kBFloat16) {
-    Attend<at::BFloat16>(spec, packed, keys, values, slots, offsets, inverse_frequencies, output);
+    Attend<at::BFloat16>(spec, packed, rings, slots, offsets, inverse_frequencies, output);
   } else {
     base::ThrowInternal("ring attention computes in float32 or bfloat16");
   }

@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,16 @@ namespace ppx::nn {
 using SlotIds = std::vector<int>;
 inline constexpr int kPadding = -1;
 
+// Where a slot's ring lies in a tensor that holds those of all slots one behind the other, counted
+// in steps.
+struct RingPlace {
+  int64_t first = 0;     // steps of the rings before it
+  int64_t capacity = 0;  // steps of its own
+};
+
+// Rings of one length.
+std::vector<RingPlace> EqualPlaces(int64_t slots, int64_t capacity);
+
 class StateLayout {
  public:
   using TensorId = size_t;
@@ -29,21 +40,25 @@ class StateLayout {
   TensorId AddTensor(std::vector<int64_t> row_shape, at::ScalarType dtype);
   // One integer a slot that starts at 0: steps done, or "has begun".
   CounterId AddCounter();
-  // A tensor as above that is filled cell by cell along dimension `ring` of its row; `steps` counts
-  // the cells written so far. What was never written is neither cleared nor copied again.
-  TensorId AddRing(std::vector<int64_t> row_shape, at::ScalarType dtype, int64_t ring,
+  // A ring [heads, capacity, dim] for each slot, filled step by step; `steps` counts those written
+  // so far. What was never written is neither cleared nor copied again. A slot of a shorter
+  // dialogue has a ring of fewer steps, so the tensor is flat: [heads * steps of all slots, dim].
+  TensorId AddRing(int64_t heads, int64_t capacity, int64_t dim, at::ScalarType dtype,
                    CounterId steps);
 
-  // What a slot takes.
-  int64_t BytesPerSlot() const;
+  // What a slot takes whose dialogue has at most so many steps; 0: any number.
+  int64_t BytesPerSlot(int64_t steps = 0) const;
 
  private:
   friend class SlotState;
   struct TensorSpec {
     std::vector<int64_t> row_shape;
     at::ScalarType dtype;
-    int64_t ring = -1;  // dimension of the row, -1 for a tensor that is not a ring
+    bool ring = false;
     CounterId steps = 0;
+
+    // Of the ring of a dialogue of so many steps; 0: any number.
+    int64_t Capacity(int64_t dialogue_steps) const;
   };
   std::vector<TensorSpec> tensors_;
   size_t counters_ = 0;
@@ -51,7 +66,7 @@ class StateLayout {
 
 // What one slot held at one moment, no larger than what it had written.
 struct SlotSnapshot {
-  std::vector<at::Tensor> tensors;  // of a slot; rings cut to the cells written
+  std::vector<at::Tensor> tensors;  // of a slot; rings cut to the steps written
   std::vector<int64_t> counters;
 
   int64_t bytes() const;
@@ -60,6 +75,8 @@ struct SlotSnapshot {
 class SlotState {
  public:
   SlotState(const StateLayout& layout, int slots, at::Device device);
+  // A slot for each of `steps`, the most that its dialogues have; 0: any number.
+  SlotState(const StateLayout& layout, const std::vector<int64_t>& steps, at::Device device);
 
   int slots() const { return slots_; }
 
@@ -67,7 +84,8 @@ class SlotState {
   void Reset(int slot);
 
   SlotSnapshot Save(int slot) const;
-  // Makes `slot` continue where the snapshot, of a state of the same layout, was taken.
+  // Makes `slot` continue where the snapshot, of a state of the same layout, was taken. Throws
+  // base::Error (kInternal) where a ring of the slot is shorter than what was written.
   void Restore(const SlotSnapshot& snapshot, int slot);
 
   // The rows of `ids`, [ids.size(), row_shape...]; padding rows are zeros. May alias the state.
@@ -75,8 +93,10 @@ class SlotState {
   // Stores the rows of `ids`; padding rows are dropped.
   void Scatter(StateLayout::TensorId id, const SlotIds& ids, const at::Tensor& rows);
 
-  // All slots, [slots, row_shape...], for modules that address slots themselves.
+  // All slots, [slots, row_shape...] or flat rings, for modules that address slots themselves.
   at::Tensor& tensor(StateLayout::TensorId id) { return tensors_[id]; }
+  // Where the slots' rings lie in it. Fixed for the state's life.
+  std::span<const RingPlace> places(StateLayout::TensorId id) const { return places_[id]; }
   int64_t& counter(StateLayout::CounterId id, int slot) {
     return counters_[id][static_cast<size_t>(slot)];
   }
@@ -89,14 +109,15 @@ class SlotState {
  private:
   // True where the rows are exactly all slots in order, so that no copy is needed.
   bool IsIdentity(const SlotIds& ids) const;
-  // Cells written of a ring; 0 for other tensors.
-  int64_t Steps(StateLayout::TensorId id, int slot) const;
-  // The part of a slot's tensor that so many steps have written. Aliases the state.
+  // What so many steps (by default the slot's) have written of a slot's ring, [heads, steps or
+  // capacity, dim]; all of any other tensor. Aliases the state.
   at::Tensor Written(StateLayout::TensorId id, int slot, int64_t steps) const;
+  at::Tensor Written(StateLayout::TensorId id, int slot) const;
 
   int slots_;
   StateLayout layout_;
   std::vector<at::Tensor> tensors_;
+  std::vector<std::vector<RingPlace>> places_;  // of each tensor; empty where it is no ring
   std::vector<std::vector<int64_t>> counters_;
 };
 

@@ -15,12 +15,11 @@ Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
   const int64_t dim = spec.dim;
   const int64_t gate = spec.mlp == MlpKind::kSiluGate ? 2 : 1;
   const at::ScalarType type = loader.options().dtype;
-  // A full ring must not lose, within a block, what its first query still sees.
-  const int wanted = spec.context + (spec.rule == RingRule::kFull ? spec.block - 1 : 0);
   attention_ = {.num_heads = spec.num_heads,
                 .head_dim = spec.dim / spec.num_heads,
                 .context = spec.context,
-                .capacity = spec.capacity > 0 ? std::min(spec.capacity, wanted) : wanted,
+                // A full ring must not lose, within a block, what its first query still sees.
+                .capacity = spec.context + (spec.rule == RingRule::kFull ? spec.block - 1 : 0),
                 .block = spec.block,
                 .rule = spec.rule,
                 .rope_max_period = spec.rope_max_period};
@@ -55,9 +54,12 @@ Transformer::Transformer(const TransformerSpec& spec, const std::string& prefix,
       layer.scale1 = loader.Take(name + ".layer_scale_1.scale", {dim});
       layer.scale2 = loader.Take(name + ".layer_scale_2.scale", {dim});
     }
-    const std::vector<int64_t> ring{spec.num_heads, attention_.capacity, attention_.head_dim};
-    layer.keys = layout.AddRing(ring, type, /*ring=*/1, offset_id_);
-    layer.values = layout.AddRing(ring, type, /*ring=*/1, offset_id_);
+    const auto ring = [&] {
+      return layout.AddRing(spec.num_heads, attention_.capacity, attention_.head_dim, type,
+                            offset_id_);
+    };
+    layer.keys = ring();
+    layer.values = ring();
     layers_.push_back(std::move(layer));
   }
 }
@@ -75,9 +77,11 @@ at::Tensor Transformer::LayerForward(const Layer& layer, at::Tensor x, SlotState
   const int64_t steps = x.size(1);
   const at::Tensor qkv = layer.matrices.in_proj(Norm(x, layer.norm1_weight, layer.norm1_bias))
                              .view({rows, steps, 3, attention_.num_heads, attention_.head_dim});
-  const at::Tensor attended =
-      RingAttention(attention_, qkv, state.tensor(layer.keys), state.tensor(layer.values), slots,
-                    offsets, inverse_frequencies_);
+  const at::Tensor attended = RingAttention(attention_, qkv,
+                                            {.keys = state.tensor(layer.keys),
+                                             .values = state.tensor(layer.values),
+                                             .places = state.places(layer.keys)},
+                                            slots, offsets, inverse_frequencies_);
   at::Tensor branch = layer.matrices.out_proj(attended);
   if (layer.scale1.defined()) branch.mul_(layer.scale1);
   x = x + branch;

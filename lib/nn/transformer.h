@@ -24,9 +24,8 @@ struct TransformerSpec {
   int dim = 0;
   int num_heads = 1;
   int num_layers = 0;
-  int hidden = 0;    // width of the MLP; of one half of its input with a gate
-  int context = 0;   // steps a query can look back over, itself included (see RingRule)
-  int capacity = 0;  // steps kept per slot; 0: as many as the context needs
+  int hidden = 0;   // width of the MLP; of one half of its input with a gate
+  int context = 0;  // steps a query can look back over, itself included (see RingRule)
   int block = 1;
   RingRule rule = RingRule::kMaskNextSlot;
   double rope_max_period = 10000;

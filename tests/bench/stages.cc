@@ -55,7 +55,8 @@ class Slots {
         decoder_(engine.decoder().NewState(plan.slots)),
         frame_encoder_(engine.encoder()),
         frame_decoder_(engine.decoder()),
-        lm_(engine.lm().NewState(plan.slots)) {
+        lm_(engine.lm().NewState(
+            std::vector<int64_t>(static_cast<size_t>(plan.slots), StepsNeeded(plan)))) {
     for (int slot = 0; slot < plan.slots; ++slot) {
       slots_.push_back(slot);
       lm_.settings[static_cast<size_t>(slot)].random.dialogue = static_cast<uint64_t>(slot);
@@ -225,7 +226,7 @@ StepTimes MeasureSteps(const engine::Engine& engine, const StepPlan& plan) {
 }
 
 double MeasurePrefill(const engine::Engine& engine, int64_t steps) {
-  lm::LmState state = engine.lm().NewState(1);
+  lm::LmState state = engine.lm().NewState(std::vector<int64_t>{steps});
   double seconds = 0;
   for (int repeat = 0; repeat <= kRepeats; ++repeat) {
     state.Reset(0);

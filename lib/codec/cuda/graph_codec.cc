@@ -60,7 +60,8 @@ FrameRows GraphCodec::Fill(const nn::SlotIds& slots, const nn::Transformer& tran
     offsets.push_back(slots[row] == nn::kPadding ? 0 : transformer.Offset(state, slots[row]));
     rows.positions[row] = static_cast<int32_t>(offsets.back());
   }
-  nn::CheckRingFits(transformer.attention(), transformer.spec().block, slots, offsets);
+  nn::CheckRingFits(transformer.attention(), transformer.spec().block,
+                    state.places(transformer.layers().front().keys), slots, offsets);
   return rows;
 }
 

@@ -23,8 +23,10 @@ inline constexpr int kWidestHead = 128;
 template <class T>
 struct AttendKernel {
   const T* qkv;              // [rows, 3, heads, dim]
-  T* keys;                   // [slots, heads, capacity, dim]
+  T* keys;                   // of each slot [heads, capacity, dim], one behind the other
   T* values;                 // as keys
+  const int64_t* places;     // [slots, 2]: the steps before a slot's ring, and its capacity;
+                             // null: all have `capacity`
   const int32_t* slots;      // [rows], negative for padding; null: row r has slot r
   const int32_t* positions;  // [rows]; null: `position` in every row
   int position;
@@ -59,7 +61,10 @@ struct AttendKernel {
     const bool live = slot >= 0;
     const bool appends = live && split == splits - 1;
     const int at = positions == nullptr ? position : positions[row];
-    const int64_t ring = ((live ? slot : 0) * heads + head) * capacity * dim;
+    const int64_t owner = live ? slot : 0;
+    const int64_t first = places == nullptr ? owner * capacity : places[2 * owner];
+    const int steps = places == nullptr ? capacity : static_cast<int>(places[2 * owner + 1]);
+    const int64_t ring = (first * heads + int64_t{head} * steps) * dim;
     T* ring_keys = keys + ring;
     T* ring_values = values + ring;
 
@@ -72,7 +77,7 @@ struct AttendKernel {
     }
     team.Sync();
     if (appends) {
-      const int64_t cell = int64_t{at % capacity} * dim;
+      const int64_t cell = int64_t{at % steps} * dim;
       for (int i = team.rank(); i < dim; i += team.size()) {
         ring_keys[cell + i] = FromFloat<T>(shared.key[i]);
         ring_values[cell + i] = FromFloat<T>(shared.value[i]);
@@ -89,7 +94,7 @@ struct AttendKernel {
 
     Softmax<Team> softmax;
     softmax.Begin(team, shared.query, dim);
-    softmax.AddRing(team, ring_keys, ring_values, dim, capacity, lowest % capacity, begin, end);
+    softmax.AddRing(team, ring_keys, ring_values, dim, steps, lowest % steps, begin, end);
     if (appends && team.group() == 0) {
       const auto own = [&](const float* vector, int j, int i) {
         const int element = (team.lane() + j * Team::kLanes) * kChunk + i;

@@ -124,7 +124,7 @@ bool GraphStep::Agrees(const nn::SlotIds& live, const at::Tensor& plain_tokens,
 
 std::unique_ptr<StepProgram> LmModel::MakeProgram(LmState& state) const {
   const bool packed = !text_linear_.weight().defined();
-  if (transformer_.offload() || packed) return nullptr;
+  if (transformer_.offload() || packed || transformer_.layers().empty()) return nullptr;
   StepTensors tensors;
   tensors.embeddings.push_back(text_embedding_);
   tensors.embeddings.insert(tensors.embeddings.end(), audio_embeddings_.begin(),
@@ -136,6 +136,12 @@ std::unique_ptr<StepProgram> LmModel::MakeProgram(LmState& state) const {
                               .keys = state.temporal.tensor(layer.keys),
                               .values = state.temporal.tensor(layer.values)});
   }
+  const auto places = state.temporal.places(transformer_.layers().front().keys);
+  std::vector<int64_t> numbers;
+  for (const nn::RingPlace& place : places) {
+    numbers.insert(numbers.end(), {place.first, place.capacity});
+  }
+  tensors.places = at::tensor(numbers, at::kLong).view({-1, 2}).to(device_);
   tensors.inverse_frequencies = transformer_.inverse_frequencies();
   tensors.out_norm = out_norm_;
   tensors.text_linear = text_linear_;
@@ -176,7 +182,8 @@ at::Tensor LmModel::ChooseOnGraph(const nn::SlotIds& live, LmState& state) const
   for (const int slot : live) {
     positions.push_back(slot == nn::kPadding ? 0 : transformer_.Offset(state.temporal, slot));
   }
-  nn::CheckRingFits(transformer_.attention(), 1, live, positions);
+  const nn::StateLayout::TensorId keys = transformer_.layers().front().keys;
+  nn::CheckRingFits(transformer_.attention(), 1, state.temporal.places(keys), live, positions);
   const bool trusted = graph.trusted();
   const at::Tensor tokens = graph.Run(live, positions, state);
   if (!tokens.defined()) return {};

@@ -29,7 +29,7 @@ struct StepTensors {
   struct Layer {
     nn::LayerMatrices matrices;
     at::Tensor norm1, norm2;  // [dim] f32
-    at::Tensor keys, values;  // [slots, heads, capacity, head_dim]; undefined in the depth steps
+    at::Tensor keys, values;  // as nn::Rings; undefined in the depth steps
   };
   struct DepthStep {
     nn::Linear input;      // [depformer_dim, dim]
@@ -39,6 +39,7 @@ struct StepTensors {
   };
   std::vector<at::Tensor> embeddings;  // [streams] of [.. + 1, dim]; 0 is the text
   std::vector<Layer> layers;
+  at::Tensor places;               // [slots, 2] int64: nn::RingPlace of the slots' rings
   at::Tensor inverse_frequencies;  // [head_dim / 2] f32; undefined without positional embedding
   at::Tensor out_norm;             // [dim] f32
   nn::Linear text_linear;          // [text_card, dim]
@@ -189,6 +190,7 @@ class StepProgram {
                                .streams = rows.streams,
                                .dim = static_cast<int>(main_.x.size(1))});
     cuda::AttendKernel<T> attend = Attention<T>(temporal_);
+    attend.places = Data<int64_t>(tensors_.places);
     attend.slots = rows.slots;
     attend.positions = rows.positions;
     const at::Tensor& frequencies = tensors_.inverse_frequencies;

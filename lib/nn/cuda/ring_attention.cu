@@ -47,7 +47,6 @@ __global__ void RingAttentionKernel(RingAttentionArguments a) {
   const int head = static_cast<int>(blockIdx.x % a.heads);
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int64_t slot = a.slots[row];
   const int64_t stride = static_cast<int64_t>(a.heads) * a.dim;
   const T* packed = static_cast<const T*>(a.qkv);
   T* output = static_cast<T*>(a.output);
@@ -57,7 +56,8 @@ __global__ void RingAttentionKernel(RingAttentionArguments a) {
   const auto output_at = [&](int64_t t) {
     return output + (row * a.steps + t) * stride + static_cast<int64_t>(head) * a.dim;
   };
-  if (slot < 0) {
+  const int64_t capacity = a.capacities[row];
+  if (capacity == 0) {
     for (int64_t t = 0; t < a.steps; ++t) {
       for (int i = static_cast<int>(threadIdx.x); i < a.dim; i += blockDim.x) {
         output_at(t)[i] = FromFloat<T>(0.0F);
@@ -65,7 +65,7 @@ __global__ void RingAttentionKernel(RingAttentionArguments a) {
     }
     return;
   }
-  const int64_t ring = (slot * a.heads + head) * static_cast<int64_t>(a.capacity) * a.dim;
+  const int64_t ring = (a.firsts[row] * a.heads + head * capacity) * a.dim;
   T* keys = static_cast<T*>(a.keys) + ring;
   T* values = static_cast<T*>(a.values) + ring;
   const int64_t offset = a.offsets[row];
@@ -79,7 +79,7 @@ __global__ void RingAttentionKernel(RingAttentionArguments a) {
   for (int64_t first = 0; first < a.steps; first += a.block) {
     const int64_t end = first + a.block < a.steps ? first + a.block : a.steps;
     for (int64_t t = first; t < end; ++t) {
-      const int64_t cell = (offset + t) % a.capacity * a.dim;
+      const int64_t cell = (offset + t) % capacity * a.dim;
       for (int i = static_cast<int>(threadIdx.x); i < a.dim; i += blockDim.x) {
         keys[cell + i] = Rotated(packed_at(t, 1), i, offset + t, a.inverse_frequencies);
         values[cell + i] = packed_at(t, 2)[i];
@@ -100,7 +100,7 @@ __global__ void RingAttentionKernel(RingAttentionArguments a) {
       float weighted[kLaneValues];
       for (int j = 0; j < kLaneValues; ++j) weighted[j] = 0;
       for (int64_t p = lowest + warp; p <= at; p += kWarps) {
-        const int64_t cell = p % a.capacity * a.dim;
+        const int64_t cell = p % capacity * a.dim;
         float score = 0;
         for (int i = lane; i < a.dim; i += kWarp) score += query[i] * ToFloat(keys[cell + i]);
         for (int step = kWarp / 2; step > 0; step /= 2) {

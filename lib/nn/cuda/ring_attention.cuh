@@ -10,17 +10,17 @@ namespace ppx::nn::cuda {
 
 struct RingAttentionArguments {
   const void* qkv;                   // [rows, steps, 3, heads, dim]
-  void* keys;                        // [slots, heads, capacity, dim]
+  void* keys;                        // of each slot [heads, capacity, dim], one behind the other
   void* values;                      // as keys
   void* output;                      // [rows, steps, heads, dim]
-  const int64_t* slots;              // [rows]; -1 is padding
   const int64_t* offsets;            // [rows]
+  const int64_t* firsts;             // [rows]: steps of the rings before the row's
+  const int64_t* capacities;         // [rows]: steps of the row's ring; 0 is padding
   const float* inverse_frequencies;  // [dim / 2], or null
   int64_t rows;
   int64_t steps;
   int heads;
   int dim;
-  int capacity;
   int context;
   int block;
   bool mask_next_slot;

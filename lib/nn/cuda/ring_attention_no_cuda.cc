@@ -5,11 +5,11 @@ namespace ppx::nn {
 
 bool HasRingAttentionCuda() { return false; }
 
-at::Tensor RingAttentionCuda(const RingAttentionSpec& spec, const at::Tensor& qkv, at::Tensor& keys,
-                             at::Tensor& values, const SlotIds& slots,
+at::Tensor RingAttentionCuda(const RingAttentionSpec& spec, const at::Tensor& qkv,
+                             const Rings& rings, const SlotIds& slots,
                              const std::vector<int64_t>& offsets,
                              const at::Tensor& inverse_frequencies) {
-  return RingAttentionPlain(spec, qkv, keys, values, slots, offsets, inverse_frequencies);
+  return RingAttentionPlain(spec, qkv, rings, slots, offsets, inverse_frequencies);
 }
 
 }  // namespace ppx::nn

@@ -97,10 +97,10 @@ struct FakeInputs final : LoadedDialogue {
 
 class FakeRenderer final : public Renderer {
  public:
-  FakeRenderer(FakeWorld& world, int slots)
-      : world_(world), slots_(slots), owner_(static_cast<size_t>(slots), -1) {}
+  FakeRenderer(FakeWorld& world, std::vector<int64_t> frames)
+      : world_(world), frames_(std::move(frames)), owner_(frames_.size(), -1) {}
 
-  int slots() const override { return slots_; }
+  int slots() const override { return static_cast<int>(frames_.size()); }
 
   void Start(std::span<const int> slots, size_t index,
              std::unique_ptr<LoadedDialogue> inputs) override {
@@ -113,6 +113,7 @@ class FakeRenderer final : public Renderer {
       int& owner = owner_.at(static_cast<size_t>(slot));
       if (owner >= 0) ++world_.violations;
       owner = slots[0];
+      if (frames_[static_cast<size_t>(slot)] < world_.plan[index].frames) ++world_.violations;
     }
     Flight flight;
     flight.index = index;
@@ -126,7 +127,7 @@ class FakeRenderer final : public Renderer {
   std::vector<int> Step() override {
     Check();
     if (flights_.empty()) ++world_.violations;
-    world_.At("step", static_cast<size_t>(slots_));
+    world_.At("step", frames_.size());
     std::vector<int> ended;
     for (auto& [slot, flight] : flights_) {
       if (++flight.frames >= world_.plan[flight.index].frames) ended.push_back(slot);
@@ -184,20 +185,20 @@ class FakeRenderer final : public Renderer {
   }
 
   FakeWorld& world_;
-  const int slots_;
+  const std::vector<int64_t> frames_;
   const std::thread::id thread_ = std::this_thread::get_id();
   std::vector<int> owner_;
   std::map<int, Flight> flights_;
 };
 
 inline MakeRenderer FakeMaker(FakeWorld& world) {
-  return [&world](int slots) -> std::unique_ptr<Renderer> {
+  return [&world](const std::vector<int64_t>& frames) -> std::unique_ptr<Renderer> {
     {
       const std::lock_guard lock(world.mutex);
-      world.made.push_back(slots);
+      world.made.push_back(static_cast<int>(frames.size()));
     }
-    world.At("make", static_cast<size_t>(slots));
-    return std::make_unique<FakeRenderer>(world, slots);
+    world.At("make", frames.size());
+    return std::make_unique<FakeRenderer>(world, frames);
   };
 }
 

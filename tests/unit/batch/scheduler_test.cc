@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "batch/dialogue_queue.h"
+#include "batch/slot_frames.h"
 #include "fake_renderer.h"
 #include "support/doctest.h"
 #include "support/expect_error.h"
@@ -351,20 +353,96 @@ TEST_CASE("a device that steps down to one slot cannot do dialogues of two any m
 }
 
 TEST_CASE("a renderer with other slots than it was asked for") {
-  const Plan plan = MakePlan(std::vector<int64_t>(20, 5), 2);
+  const Plan plan = MakePlan({5, 5, 5});
   FakeWorld world(plan);
   const std::vector<Device> devices = {
-      {"fake", 1, [&](int) { return std::make_unique<FakeRenderer>(world, 6); }}};
+      {"fake", 2, [&](const std::vector<int64_t>&) {
+         return std::make_unique<FakeRenderer>(world, std::vector<int64_t>{5, 5, 5});
+       }}};
   MemoryObserver observer;
   MemorySink sink;
-  // One slot was promised: not enough for any.
-  CHECK(RunBatch(plan, All(plan), FakeLoader(world), devices, {}, observer, sink).failed == 20);
-  const std::vector<Device> larger = {
-      {"fake", 9, [&](int) { return std::make_unique<FakeRenderer>(world, 6); }}};
-  MemorySink other;
-  CHECK(RunBatch(plan, All(plan), FakeLoader(world), larger, {}, observer, other).done == 20);
-  CHECK(other.capacities == std::set<int>{6});
-  CheckClean(world, other);
+  const auto thrown =
+      ErrorOf([&] { RunBatch(plan, All(plan), FakeLoader(world), devices, {}, observer, sink); });
+  CHECK(thrown.code == base::ErrorCode::kInternal);
+  CHECK(thrown.Mentions("fake"));
+  CheckClean(world, sink);
+}
+
+TEST_CASE("slots are as long as the longest dialogues") {
+  Plan plan = MakePlan({5, 40, 7, 30, 7, 1});
+  const std::vector<size_t> all = All(plan);
+  CHECK(SlotFrames(plan, all, 1, 3) == std::vector<int64_t>{40, 30, 7});
+  CHECK(SlotFrames(plan, all, 1, 8) == std::vector<int64_t>{40, 30, 7, 7, 5, 1, 1, 1});
+  CHECK(SlotFrames(plan, all, 2, 4) == std::vector<int64_t>{40, 7, 5, 1});
+  CHECK(SlotFrames(plan, std::vector<size_t>{0, 2}, 1, 2) == std::vector<int64_t>{7, 5});
+  CHECK(SlotFrames(plan, {}, 1, 2) == std::vector<int64_t>{1, 1});
+  plan[3].slots = 2;
+  CHECK(SlotFrames(plan, all, 1, 4) == std::vector<int64_t>{40, 30, 30, 7});
+  // Two devices share the pair's slots, but one of them has to hold both.
+  CHECK(SlotFrames(plan, all, 2, 4) == std::vector<int64_t>{40, 30, 7, 1});
+  plan[3].slots = 3;
+  CHECK(SlotFrames(plan, all, 3, 4) == std::vector<int64_t>{40, 30, 30, 1});
+  CHECK(SlotFrames(plan, all, 3, 2) == std::vector<int64_t>{40, 30});
+}
+
+TEST_CASE("a long dialogue whose slot was taken waits for one that is long enough") {
+  // The longest is loaded last: a shorter one has its slot by then.
+  std::vector<int64_t> frames{400, 300};
+  for (int i = 0; i < 100; ++i) frames.push_back(20);
+  const Plan plan = MakePlan(frames);
+  FakeWorld world(plan);
+  world.on = [&](const std::string& what, size_t number) {
+    if (what == "load" && number == 0) {
+      while (world.starts < 10) std::this_thread::yield();
+    }
+    if (what == "step") std::this_thread::sleep_for(std::chrono::microseconds(20));
+  };
+  Outcome outcome;
+  Run(world, {3}, outcome);
+  CHECK(outcome.result.done == plan.size());
+  const auto place = std::find(world.start_order.begin(), world.start_order.end(), 0U);
+  CHECK(place - world.start_order.begin() >= 10);
+  CHECK(place - world.start_order.begin() < 30);
+  CheckContents(world, outcome.sink);
+  CheckClean(world, outcome.sink);
+}
+
+TEST_CASE("who gets which slots, and what is kept for a dialogue that waits") {
+  std::vector<int64_t> frames(200, 10);
+  frames[0] = 100;
+  frames[1] = 50;
+  Plan plan = MakePlan(frames);
+  plan[0].slots = 2;
+  FakeWorld world(plan);
+  const std::vector<int> capacities{4};
+  DialogueQueue queue(plan, All(plan), capacities, 1000);
+  REQUIRE(queue.Frames(0) == std::vector<int64_t>{100, 100, 50, 10});
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const size_t index = *queue.NextToLoad();
+    CHECK(queue.Ready(index, std::make_unique<FakeInputs>(world, index)));
+  }
+  uint64_t seen = 0;
+  const auto taken = [&](const std::set<int>& free) {
+    const auto dialogue = queue.Take(0, free, seen);
+    return dialogue ? std::pair(dialogue->index, dialogue->slots)
+                    : std::pair(plan.size(), std::vector<int>{});
+  };
+  using Taken = std::pair<size_t, std::vector<int>>;
+  // The pair has one slot of two; the others take the shortest that they fit into.
+  CHECK(taken({1, 2, 3}) == Taken{1, {2}});
+  CHECK(taken({1, 3}) == Taken{2, {3}});
+  size_t next = 3;
+  for (; next < 60; ++next) CHECK(taken({1, 3}) == Taken{next, {3}});
+  // In a slot that the pair could have had it is passed, but not without end.
+  const size_t before = next;
+  for (Taken got = taken({1}); got.first < plan.size(); got = taken({1})) {
+    CHECK(got == Taken{next++, {1}});
+  }
+  CHECK(next - before > 10);
+  CHECK(next - before < 100);
+  CHECK(taken({1, 3}) == Taken{next, {3}});
+  CHECK(taken({0, 1, 3}) == Taken{0, {0, 1}});
+  CHECK(taken({0, 1}) == Taken{next + 1, {1}});
 }
 
 TEST_CASE("an interrupt: nothing new, what is in flight is dropped, what has ended is written") {
@@ -440,7 +518,7 @@ TEST_CASE("what ends a batch for all is thrown again, with all threads ended") {
   CheckClean(world, outcome.sink);
 
   FakeWorld none(plan);
-  const std::vector<Device> broken = {{"fake", 1, [](int) { return nullptr; }}};
+  const std::vector<Device> broken = {{"fake", 1, [](const auto&) { return nullptr; }}};
   CHECK(ErrorOf([&] {
           RunBatch(plan, All(plan), FakeLoader(none), broken, {}, outcome.observer, outcome.sink);
         }).code == base::ErrorCode::kInternal);

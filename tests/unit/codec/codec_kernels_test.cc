@@ -224,13 +224,15 @@ void CheckAttention(const AttendCase& c) {
   // Slots with a past of different length, one of which has wrapped twice.
   std::vector<int64_t> offset_of_slot{0, c.steps, (c.context / c.steps + 1) * c.steps,
                                       (2 * c.context / c.steps + 1) * c.steps};
-  const std::vector<int64_t> ring{4, c.heads, spec.capacity, c.dim};
-  at::Tensor plain_keys = at::zeros(ring);
-  at::Tensor plain_values = at::zeros(ring);
+  const std::vector<nn::RingPlace> places = nn::EqualPlaces(4, spec.capacity);
+  const std::vector<int64_t> cells{int64_t{4} * c.heads * spec.capacity, c.dim};
+  const at::Tensor plain_keys = at::zeros(cells);
+  const at::Tensor plain_values = at::zeros(cells);
+  const nn::Rings plain{.keys = plain_keys, .values = plain_values, .places = places};
   for (int slot = 1; slot < 4; ++slot) {
     nn::RingAttentionPlain(
-        spec, at::randn({1, offset_of_slot[static_cast<size_t>(slot)], 3, c.heads, c.dim}),
-        plain_keys, plain_values, {slot}, {0}, frequencies);
+        spec, at::randn({1, offset_of_slot[static_cast<size_t>(slot)], 3, c.heads, c.dim}), plain,
+        {slot}, {0}, frequencies);
   }
   const at::Tensor keys = plain_keys.clone();
   const at::Tensor values = plain_values.clone();
@@ -247,7 +249,7 @@ void CheckAttention(const AttendCase& c) {
     }
     const at::Tensor qkv = at::randn({5, c.steps, 3, c.heads, c.dim});
     const at::Tensor expected =
-        nn::RingAttentionPlain(spec, qkv, plain_keys, plain_values, slots, offsets, frequencies);
+        nn::RingAttentionPlain(spec, qkv, plain, slots, offsets, frequencies);
     const at::Tensor output = at::full({5, c.steps, int64_t{c.heads} * c.dim}, 99.0);
     Run(cuda::AttendBlockKernel{.qkv = Data(qkv),
                                 .keys = Data(keys),

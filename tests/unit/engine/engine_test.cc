@@ -116,7 +116,7 @@ TEST_CASE("quantised weights: near the model's own, kept in a file, the same fro
     CHECK((wide.dtype() == at::kFloat));
     CHECK(Render(wide, 0, false).tokens.size() == alone.tokens.size());
   }
-  // A ring for a dialogue of two steps, and no file.
+  // A slot for a dialogue of two steps, and no file.
   CHECK(Engine(TinyFiles(), ModelConfig::Read(test::TinyModel("config.json")),
                EngineOptions{.quantize = "int8", .max_steps = 2})
             .damage());
@@ -242,24 +242,32 @@ TEST_CASE("a kept prompt starts a dialogue as the prompt itself does") {
   CHECK((first_tokens(kept, 1, a) == of_a));  // from what was kept
   CHECK((first_tokens(kept, 0, b) == of_b));  // pushes the other out
   CHECK((first_tokens(kept, 1, a) == of_a));
-  kept.Resize(2);
+  // Slots that are as long as the dialogue takes, and longer.
+  const int64_t frames = std::ssize(of_a);
+  const int64_t steps = PromptStepCount(*a, kept.config().lm, 12.5) + frames;
+  kept.Resize({steps, 0});
   CHECK((first_tokens(kept, 0, a) == of_a));
+  CHECK((first_tokens(kept, 1, a) == of_a));
+  CHECK(kept.BytesPerSlot(steps) < kept.BytesPerSlot(0));
+  kept.Resize({steps - 4, 1});
+  CHECK_THROWS_AS(first_tokens(kept, 0, a), base::Error);
+  CHECK_THROWS_AS(kept.Start(1, {.prompt = a}), base::Error);  // kept, and too long
 }
 
 TEST_CASE("more slots than memory: an error that a smaller batch may mend") {
   // Keys and values of all slots would not fit into the address space.
-  constexpr int kContext = 1 << 14;
+  constexpr int kContext = 1 << 28;
   Engine engine(TinyFiles(), ModelConfig::Read(test::TinyModel("config.json"), kContext),
-                EngineOptions{.dtype = "f32"});
-  CHECK(engine.BytesPerSlot() > kContext);
+                EngineOptions{.dtype = "f32", .max_steps = 64});
+  CHECK(engine.BytesPerSlot(0) > kContext);
   const Rendered before = Render(engine, 0, false);
   try {
-    engine.Resize(std::numeric_limits<int>::max());
+    engine.Resize(std::vector<int64_t>(1 << 20, 0));
     FAIL("a petabyte was had");
   } catch (const base::Error& error) {
     CHECK(error.code() == base::ErrorCode::kOutOfMemory);
   }
-  engine.Resize(1);
+  engine.Resize({64});
   CHECK((Render(engine, 0, false) == before));
 }
 

@@ -130,12 +130,14 @@ TEST_CASE("the program of a step, run on the host, gives the plain step's tokens
   }
 }
 
-TEST_CASE("fewer rows than the program has, and rings sized by the dialogue") {
+TEST_CASE("fewer rows than the program has, and rings sized by the dialogues") {
   at::manual_seed(22);
-  const LmConfig config = test::SmallLmConfig();
-  const LmModel model = MakeModel(config, at::kFloat, at::kCPU, {.ring_capacity = 15});
-  LmState plain = model.NewState(5);
-  LmState fast = model.NewState(5);
+  LmConfig config = test::SmallLmConfig();
+  config.context = 40;
+  const LmModel model = MakeModel(config, at::kFloat);
+  const std::vector<int64_t> steps{15, 9, 6, 1, 0};  // slots 1 and 2 are filled to the last step
+  LmState plain = model.NewState(steps);
+  LmState fast = model.NewState(steps);
   Install(model, fast, OnHost);
   CHECK(Play(model, fast, false, 15) == Play(model, plain, true, 15));
   CHECK(fast.graph->trusted());
@@ -143,6 +145,18 @@ TEST_CASE("fewer rows than the program has, and rings sized by the dialogue") {
   const StepInput more{.slot = 0, .user = {1, 2, 3, 4}};
   model.Step(std::span(&more, 1), fast);
   CHECK_THROWS_AS(model.Step(std::span(&more, 1), fast), base::Error);
+
+  // Two that wrap beside one that two dialogues fit into, one after the other.
+  const std::vector<int64_t> mixed{0, 0, 26};
+  plain = model.NewState(mixed);
+  fast = model.NewState(mixed);
+  Install(model, fast, OnHost);
+  const auto expected = Play(model, plain, true);
+  CHECK(Play(model, fast, false) == expected);
+  CHECK(fast.graph->trusted());
+  CheckSameRings(fast, plain, 1e-4);
+  LmState whole = model.NewState(3);
+  CHECK(Play(model, whole, true) == expected);
 }
 
 TEST_CASE("a model without positional embedding is recorded too") {
@@ -281,6 +295,15 @@ TEST_CASE("on a GPU: the graph's tokens are the plain step's") {
     LmState again = narrow.NewState(3);
     CHECK(Play(narrow, again, false) == first);
   }
+
+  LmConfig config = large;
+  config.context = 40;
+  const LmModel model = MakeModel(config, at::kFloat, device);
+  LmState mixed = model.NewState(std::vector<int64_t>{0, 0, 26});
+  LmState whole = model.NewState(3);
+  CHECK(Play(model, mixed, false) == Play(model, whole, false));
+  CHECK(mixed.graph->trusted());
+  CheckSameRings(mixed, whole, 0);
 }
 
 }  // namespace

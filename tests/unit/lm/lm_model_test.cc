@@ -1,5 +1,7 @@
 #include "lm/lm_model.h"
 
+#include "base/error.h"
+
 #include "support/random_lm.h"
 #include "support/tolerance.h"
 
@@ -235,10 +237,21 @@ TEST_CASE("an input of -1 adds nothing to the embedding sum") {
 TEST_CASE("keys and values sized by the dialogue change nothing") {
   at::manual_seed(17);
   const LmConfig config = test::SmallLmConfig();
-  const auto tensors = test::RandomLmTensors(config, 8);
-  const LmModel whole = test::MakeLm(config, tensors);
-  const LmModel small = test::MakeLm(config, tensors, {.ring_capacity = 15});
-  CHECK(RunAlone(whole, 0, 15, 1, 1) == RunAlone(small, 0, 15, 1, 1));
+  const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
+  const auto expected = RunAlone(model, 0, 15, 1, 1);
+  // The first step of a dialogue runs no model.
+  LmState state = model.NewState(std::vector<int64_t>{3, 14, 0});
+  CHECK(model.StateBytesPerSlot(14) < model.StateBytesPerSlot());
+  state.settings[1] = Settings(0);
+  std::vector<FrameTokens> output;
+  for (int64_t frame = 0; frame < 15; ++frame) {
+    const StepInput input{.slot = 1, .user = UserTokens(config, 0, frame)};
+    const auto tokens = model.Step(std::span(&input, 1), state)[0];
+    if (tokens) output.push_back(*tokens);
+  }
+  CHECK(output == expected);
+  const StepInput more{.slot = 1, .user = UserTokens(config, 0, 15)};
+  CHECK_THROWS_AS(model.Step(std::span(&more, 1), state), base::Error);
 }
 
 }  // namespace

@@ -165,6 +165,7 @@ struct AttendCase {
   nn::RingRule rule;
   int splits;
   bool turns;
+  std::vector<int64_t> capacities{};  // of the four slots; empty: all `capacity`
 };
 
 template <class T>
@@ -185,16 +186,25 @@ void CheckAttention(const AttendCase& c, int threads, int rounds) {
       c.turns ? nn::RopeInverseFrequencies(c.dim, spec.rope_max_period) : at::Tensor();
   // Slots with a past of different length; where the ring can wrap, one has wrapped twice.
   const bool wraps = c.capacity >= c.context;
+  const bool equal = c.capacities.empty();
+  std::vector<nn::RingPlace> places = nn::EqualPlaces(4, c.capacity);
+  std::vector<int64_t> numbers;
+  for (size_t slot = 0; !equal && slot < 4; ++slot) {
+    places[slot].capacity = c.capacities[slot];
+    if (slot > 0) places[slot].first = places[slot - 1].first + places[slot - 1].capacity;
+    numbers.insert(numbers.end(), {places[slot].first, places[slot].capacity});
+  }
   std::vector<int64_t> offset_of_slot{0, 3, wraps ? c.context - 1 : c.capacity - 5,
                                       wraps ? 2 * c.context + 1 : 1};
-  const std::vector<int64_t> ring{4, c.heads, c.capacity, c.dim};
-  at::Tensor plain_keys = at::zeros(ring, kType<T>);
-  at::Tensor plain_values = at::zeros(ring, kType<T>);
+  const int64_t all_steps = places.back().first + places.back().capacity;
+  at::Tensor plain_keys = at::zeros({c.heads * all_steps, c.dim}, kType<T>);
+  at::Tensor plain_values = at::zeros_like(plain_keys);
+  const nn::Rings plain{plain_keys, plain_values, places};
   for (int slot = 0; slot < 4; ++slot) {
     const int64_t past = offset_of_slot[static_cast<size_t>(slot)];
     if (past == 0) continue;
-    nn::RingAttentionPlain(spec, at::randn({1, past, 3, c.heads, c.dim}).to(kType<T>), plain_keys,
-                           plain_values, {slot}, {0}, frequencies);
+    nn::RingAttentionPlain(spec, at::randn({1, past, 3, c.heads, c.dim}).to(kType<T>), plain,
+                           {slot}, {0}, frequencies);
   }
   const at::Tensor keys = plain_keys.clone();
   const at::Tensor values = plain_values.clone();
@@ -209,13 +219,14 @@ void CheckAttention(const AttendCase& c, int threads, int rounds) {
     }
     const at::Tensor qkv = at::randn({5, 1, 3, c.heads, c.dim}).to(kType<T>);
     const at::Tensor expected =
-        nn::RingAttentionPlain(spec, qkv, plain_keys, plain_values, slots, offsets, frequencies);
+        nn::RingAttentionPlain(spec, qkv, plain, slots, offsets, frequencies);
     const at::Tensor output = at::full({5, 1, int64_t{c.heads} * c.dim}, 99).to(kType<T>);
     at::Tensor partial = at::full({5, c.heads, c.splits, c.dim + 2}, 99, at::kFloat);
     const cuda::AttendKernel<T> attend{
         .qkv = Data<T>(qkv),
         .keys = Data<T>(keys),
         .values = Data<T>(values),
+        .places = equal ? nullptr : numbers.data(),
         .slots = slots.data(),
         .positions = positions.data(),
         .position = -1,
@@ -277,10 +288,24 @@ TEST_CASE("a ring shorter than the window, of a dialogue that fits") {
   CheckAttention<float>({2, 8, 30, 20, nn::RingRule::kMaskNextSlot, 2, true}, 1, 5);
 }
 
+TEST_CASE_TEMPLATE("rings of a length of their own for each slot", T, float, cuda::Bf16) {
+  at::manual_seed(8);
+  for (const nn::RingRule rule : {nn::RingRule::kMaskNextSlot, nn::RingRule::kFull}) {
+    for (const int splits : {1, 3}) {
+      for (const int dim : {6, 8, 128}) {
+        // The second slot ends as full as it can be; the last one wraps, or would had it to.
+        CheckAttention<T>({2, dim, 13, 13, rule, splits, dim != 8, {5, 9, 17, 13}}, 1, 5);
+      }
+    }
+  }
+  CheckAttention<T>({1, 24, 13, 13, nn::RingRule::kFull, 2, true, {3, 8, 14, 13}}, 32, 2);
+}
+
 TEST_CASE("one position for all rows, each its own slot") {
   at::manual_seed(7);
   const nn::RingAttentionSpec spec{
       .num_heads = 2, .head_dim = 8, .context = 4, .capacity = 4, .block = 1};
+  const std::vector<nn::RingPlace> places = nn::EqualPlaces(3, 4);
   at::Tensor plain_keys = at::zeros({3, 2, 4, 8});
   at::Tensor plain_values = at::zeros({3, 2, 4, 8});
   // What the frame before left behind is never seen.
@@ -289,12 +314,13 @@ TEST_CASE("one position for all rows, each its own slot") {
   for (int step = 0; step < 4; ++step) {
     CAPTURE(step);
     const at::Tensor qkv = at::randn({3, 1, 3, 2, 8});
-    const at::Tensor expected = nn::RingAttentionPlain(spec, qkv, plain_keys, plain_values,
-                                                       {0, 1, 2}, {step, step, step}, at::Tensor());
+    const at::Tensor expected = nn::RingAttentionPlain(
+        spec, qkv, {plain_keys, plain_values, places}, {0, 1, 2}, {step, step, step}, at::Tensor());
     const at::Tensor output = at::empty({3, 1, 16});
     RunSerial(cuda::AttendKernel<float>{.qkv = qkv.const_data_ptr<float>(),
                                         .keys = keys.data_ptr<float>(),
                                         .values = values.data_ptr<float>(),
+                                        .places = nullptr,
                                         .slots = nullptr,
                                         .positions = nullptr,
                                         .position = step,

@@ -14,10 +14,25 @@ namespace {
 using test::CheckClose;
 using test::CheckEqual;
 
-struct Rings {
-  Rings(const RingAttentionSpec& spec, int slots, at::ScalarType type)
-      : keys(at::zeros({slots, spec.num_heads, spec.capacity, spec.head_dim}, type)),
-        values(at::zeros_like(keys)) {}
+using Capacities = std::vector<int64_t>;
+
+// A ring of so many steps for each slot.
+struct OwnRings {
+  OwnRings(const RingAttentionSpec& spec, const Capacities& capacities, at::ScalarType type) {
+    int64_t total = 0;
+    for (const int64_t capacity : capacities) {
+      places.push_back({.first = total, .capacity = capacity});
+      total += capacity;
+    }
+    keys = at::zeros({spec.num_heads * total, spec.head_dim}, type);
+    values = at::zeros_like(keys);
+  }
+  OwnRings(const RingAttentionSpec& spec, int slots, at::ScalarType type)
+      : OwnRings(spec, Capacities(static_cast<size_t>(slots), spec.capacity), type) {}
+
+  operator Rings() const { return {keys, values, places}; }
+
+  std::vector<RingPlace> places;
   at::Tensor keys;
   at::Tensor values;
 };
@@ -97,11 +112,11 @@ void CheckDefinition() {
               CAPTURE(period);
               CAPTURE(piece);
               CAPTURE(kernel == RingAttentionCpu);
-              Rings rings(spec, 1, at::kFloat);
+              OwnRings rings(spec, 1, at::kFloat);
               std::vector<at::Tensor> out;
               for (int64_t begin = 0; begin < steps; begin += piece) {
                 out.push_back(kernel(spec, qkv.narrow(1, begin, std::min(piece, steps - begin)),
-                                     rings.keys, rings.values, {0}, {begin}, frequencies));
+                                     rings, {0}, {begin}, frequencies));
               }
               CheckClose(at::cat(out, 1)[0], expected, 1e-5);
             }
@@ -127,16 +142,16 @@ TEST_CASE(
                                  .block = 1,
                                  .rope_max_period = 10000};
     const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
-    Rings plain(spec, 4, type);
-    Rings fast(spec, 4, type);
+    OwnRings plain(spec, 4, type);
+    OwnRings fast(spec, 4, type);
     std::vector<int64_t> offset_of_slot{0, 3, 8, 20};
     // Give every slot a past.
     for (int slot = 0; slot < 4; ++slot) {
       const int64_t past = offset_of_slot[static_cast<size_t>(slot)];
       if (past == 0) continue;
       const at::Tensor qkv = RandomQkv(1, past, spec).to(type);
-      RingAttentionPlain(spec, qkv, plain.keys, plain.values, {slot}, {0}, frequencies);
-      RingAttentionCpu(spec, qkv, fast.keys, fast.values, {slot}, {0}, frequencies);
+      RingAttentionPlain(spec, qkv, plain, {slot}, {0}, frequencies);
+      RingAttentionCpu(spec, qkv, fast, {slot}, {0}, frequencies);
     }
     for (int round = 0; round < 12; ++round) {
       const SlotIds slots{2, kPadding, 0, 3, 1};
@@ -145,10 +160,8 @@ TEST_CASE(
         offsets.push_back(slot == kPadding ? 0 : offset_of_slot[static_cast<size_t>(slot)]++);
       }
       const at::Tensor qkv = RandomQkv(5, 1, spec).to(type);
-      const at::Tensor a =
-          RingAttentionPlain(spec, qkv, plain.keys, plain.values, slots, offsets, frequencies);
-      const at::Tensor b =
-          RingAttentionCpu(spec, qkv, fast.keys, fast.values, slots, offsets, frequencies);
+      const at::Tensor a = RingAttentionPlain(spec, qkv, plain, slots, offsets, frequencies);
+      const at::Tensor b = RingAttentionCpu(spec, qkv, fast, slots, offsets, frequencies);
       CHECK(at::isfinite(a).all().item<bool>());
       for (const int64_t row : {0, 2, 3, 4}) {
         // bfloat16: both round the same sums to 8 bits, at times to different neighbours.
@@ -164,27 +177,28 @@ TEST_CASE("what a row gets does not depend on the rows beside it, to the bit") {
   const RingAttentionSpec spec{
       .num_heads = 4, .head_dim = 16, .context = 50, .capacity = 50, .rope_max_period = 10000};
   const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
-  Rings alone(spec, 3, at::kFloat);
-  Rings beside(spec, 3, at::kFloat);
+  OwnRings alone(spec, 3, at::kFloat);
+  OwnRings beside(spec, 3, at::kFloat);
   for (int64_t step = 0; step < 60; ++step) {
     const at::Tensor qkv = RandomQkv(3, 1, spec);
-    const at::Tensor a = RingAttentionCpu(spec, qkv.narrow(0, 1, 1), alone.keys, alone.values, {1},
-                                          {step}, frequencies);
-    const at::Tensor b = RingAttentionCpu(spec, qkv, beside.keys, beside.values, {0, 1, 2},
-                                          {step / 2, step, 0}, frequencies);
+    const at::Tensor a =
+        RingAttentionCpu(spec, qkv.narrow(0, 1, 1), alone, {1}, {step}, frequencies);
+    const at::Tensor b =
+        RingAttentionCpu(spec, qkv, beside, {0, 1, 2}, {step / 2, step, 0}, frequencies);
     CheckEqual(a[0], b[1]);
   }
 }
 
 // One dialogue of `steps` steps, brought in calls of `pieces` steps.
 at::Tensor Run(const RingAttentionSpec& spec, const at::Tensor& qkv,
-               const std::vector<int64_t>& pieces, const at::Tensor& frequencies) {
-  Rings rings(spec, 1, qkv.scalar_type());
+               const std::vector<int64_t>& pieces, const at::Tensor& frequencies,
+               int64_t capacity = 0) {
+  OwnRings rings(spec, Capacities{capacity > 0 ? capacity : spec.capacity}, qkv.scalar_type());
   std::vector<at::Tensor> out;
   int64_t begin = 0;
   for (const int64_t piece : pieces) {
-    out.push_back(RingAttentionCpu(spec, qkv.narrow(1, begin, piece), rings.keys, rings.values, {0},
-                                   {begin}, frequencies));
+    out.push_back(
+        RingAttentionCpu(spec, qkv.narrow(1, begin, piece), rings, {0}, {begin}, frequencies));
     begin += piece;
   }
   REQUIRE(begin == qkv.size(1));
@@ -219,14 +233,13 @@ TEST_CASE(
             CheckEqual(Run(spec, qkv, {38, 2, 60, 80}, frequencies), stepped);
             // A ring as long as the dialogue never wraps: other pieces, the same order.
             spec.context = 200;
-            spec.capacity = 180;
-            const at::Tensor whole = Run(spec, qkv, {180}, frequencies);
-            CheckEqual(Run(spec, qkv, {6, 2, 90, 82}, frequencies), whole);
-            Rings rings(spec, 1, type);
-            CheckClose(
-                whole,
-                RingAttentionPlain(spec, qkv, rings.keys, rings.values, {0}, {0}, frequencies),
-                type == at::kFloat ? 1e-5 : 1.0 / 128);
+            spec.capacity = 201;
+            const at::Tensor whole = Run(spec, qkv, {180}, frequencies, 180);
+            CheckEqual(Run(spec, qkv, {6, 2, 90, 82}, frequencies, 180), whole);
+            CheckEqual(Run(spec, qkv, {180}, frequencies), whole);
+            OwnRings rings(spec, Capacities{180}, type);
+            CheckClose(whole, RingAttentionPlain(spec, qkv, rings, {0}, {0}, frequencies),
+                       type == at::kFloat ? 1e-5 : 1.0 / 128);
           }
         }
       }
@@ -244,9 +257,9 @@ TEST_CASE("the number of threads changes no bit") {
   std::vector<at::Tensor> results;
   for (const int threads : {1, 3}) {
     at::set_num_threads(threads);
-    Rings rings(spec, 5, at::kFloat);
-    results.push_back(RingAttentionCpu(spec, qkv, rings.keys, rings.values, {3, kPadding, 0, 4, 1},
-                                       {0, 0, 40, 280, 7}, frequencies));
+    OwnRings rings(spec, 5, at::kFloat);
+    results.push_back(RingAttentionCpu(spec, qkv, rings, {3, kPadding, 0, 4, 1}, {0, 0, 40, 280, 7},
+                                       frequencies));
   }
   at::set_num_threads(before);
   CheckEqual(results[0], results[1]);
@@ -262,17 +275,17 @@ TEST_CASE("far into a dialogue the rotation is that of the plain path") {
     for (const int64_t offset : {0, 1, 1000, 99999, 10000000}) {
       CAPTURE(offset);
       const at::Tensor qkv = RandomQkv(1, 4, spec);
-      Rings fast(spec, 1, at::kFloat);
-      Rings plain(spec, 1, at::kFloat);
-      RingAttentionCpu(spec, qkv, fast.keys, fast.values, {0}, {offset}, frequencies);
-      RingAttentionPlain(spec, qkv, plain.keys, plain.values, {0}, {offset}, frequencies);
+      OwnRings fast(spec, 1, at::kFloat);
+      OwnRings plain(spec, 1, at::kFloat);
+      RingAttentionCpu(spec, qkv, fast, {0}, {offset}, frequencies);
+      RingAttentionPlain(spec, qkv, plain, {0}, {offset}, frequencies);
       CheckClose(fast.keys, plain.keys, 1e-6);
     }
   });
 }
 
 TEST_CASE("scores far apart, and what is no number") {
-  const RingAttentionSpec spec{.num_heads = 1, .head_dim = 4, .context = 50, .capacity = 40};
+  const RingAttentionSpec spec{.num_heads = 1, .head_dim = 4, .context = 50, .capacity = 50};
   test::ForEachIsa([&] {
     // Key p is p in all places, so that the last one takes all the weight.
     at::Tensor qkv = at::zeros({1, 40, 3, 1, 4});
@@ -294,16 +307,121 @@ TEST_CASE("scores far apart, and what is no number") {
 TEST_CASE(
     "a ring shorter than the window serves a dialogue that fits, and refuses one that does not") {
   at::manual_seed(4);
-  RingAttentionSpec whole{.num_heads = 2, .head_dim = 4, .context = 30, .capacity = 30};
-  RingAttentionSpec small = whole;
-  small.capacity = 12;
-  const at::Tensor qkv = RandomQkv(1, 12, whole);
+  const RingAttentionSpec spec{.num_heads = 2, .head_dim = 4, .context = 30, .capacity = 30};
+  const at::Tensor qkv = RandomQkv(1, 12, spec);
   for (const auto kernel : {RingAttentionPlain, RingAttentionCpu}) {
-    Rings a(whole, 1, at::kFloat);
-    Rings b(small, 1, at::kFloat);
-    CheckClose(kernel(small, qkv, b.keys, b.values, {0}, {0}, {}),
-               kernel(whole, qkv, a.keys, a.values, {0}, {0}, {}), 1e-6);
-    CHECK_THROWS(kernel(small, qkv.narrow(1, 0, 1), b.keys, b.values, {0}, {12}, {}));
+    OwnRings a(spec, 1, at::kFloat);
+    OwnRings b(spec, Capacities{12}, at::kFloat);
+    CheckClose(kernel(spec, qkv, b, {0}, {0}, {}), kernel(spec, qkv, a, {0}, {0}, {}), 1e-6);
+    CHECK_THROWS(kernel(spec, qkv.narrow(1, 0, 1), b, {0}, {12}, {}));
+    // The last steps of the window alone would fit.
+    CHECK_THROWS(kernel(spec, qkv.narrow(1, 0, 12), b, {0}, {1}, {}));
+    CHECK_NOTHROW(kernel(spec, qkv.narrow(1, 0, 12), a, {0}, {25}, {}));
+  }
+}
+
+// Slots of dialogues of other lengths: full rings that wrap, one longer than need be, short ones
+// that are filled to the last step; who follows in a slot is another dialogue. Each gets what the
+// definition says, by steps and by pieces, beside any others.
+void CheckMixedLengths() {
+  at::manual_seed(8);
+  for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
+    for (const int block : {1, 2}) {
+      for (const int dim : {6, 16}) {
+        const RingAttentionSpec spec{.num_heads = 3,
+                                     .head_dim = dim,
+                                     .context = 11,
+                                     .capacity = 11 + (rule == RingRule::kFull ? block - 1 : 0),
+                                     .block = block,
+                                     .rule = rule,
+                                     .rope_max_period = 10000};
+        CAPTURE(static_cast<int>(rule));
+        CAPTURE(block);
+        CAPTURE(dim);
+        const at::Tensor frequencies = RopeInverseFrequencies(dim, spec.rope_max_period);
+        const std::vector<int64_t> capacities{spec.capacity, 2 * int64_t{block}, 17, 8,
+                                              spec.capacity};
+        // The dialogues of each slot.
+        const std::vector<std::vector<int64_t>> lengths{{28, 6}, {2, 2, 2}, {34}, {8, 4, 6}, {12}};
+        struct Dialogue {
+          at::Tensor qkv;
+          at::Tensor expected;
+        };
+        std::vector<std::vector<Dialogue>> dialogues;
+        for (const std::vector<int64_t>& of_slot : lengths) {
+          dialogues.emplace_back();
+          for (const int64_t length : of_slot) {
+            const at::Tensor qkv = RandomQkv(1, length, spec);
+            dialogues.back().push_back({qkv, Definition(spec, qkv[0])});
+          }
+        }
+        for (const auto kernel : {RingAttentionPlain, RingAttentionCpu}) {
+          CAPTURE(kernel == RingAttentionCpu);
+          OwnRings rings(spec, capacities, at::kFloat);
+          std::vector<size_t> current(5, 0);
+          std::vector<int64_t> offset(5, 0);
+          for (int round = 0; round < 40; ++round) {
+            // In another order each time; two steps at once where that is a call of a block or two.
+            const int64_t steps = block == 2 ? 2 : 1 + round % 2;
+            SlotIds slots;
+            std::vector<int64_t> offsets;
+            std::vector<at::Tensor> inputs;
+            std::vector<at::Tensor> expected;
+            for (int i = 0; i < 6; ++i) {
+              const int slot = (i + round) % 6;
+              const auto at_slot = static_cast<size_t>(slot);
+              if (slot == 5 || (slot == 1 && round % 3 == 0) ||
+                  current[at_slot] == dialogues[at_slot].size() ||
+                  offset[at_slot] + steps > lengths[at_slot][current[at_slot]]) {
+                slots.push_back(kPadding);
+                offsets.push_back(0);
+                inputs.push_back(RandomQkv(1, steps, spec));
+                expected.emplace_back();
+                continue;
+              }
+              const Dialogue& dialogue = dialogues[at_slot][current[at_slot]];
+              slots.push_back(slot);
+              offsets.push_back(offset[at_slot]);
+              inputs.push_back(dialogue.qkv.narrow(1, offset[at_slot], steps));
+              expected.push_back(dialogue.expected.narrow(0, offset[at_slot], steps));
+              offset[at_slot] += steps;
+              if (offset[at_slot] == lengths[at_slot][current[at_slot]]) {
+                ++current[at_slot];
+                offset[at_slot] = 0;
+              }
+            }
+            const at::Tensor out =
+                kernel(spec, at::cat(inputs), rings, slots, offsets, frequencies);
+            for (size_t row = 0; row < expected.size(); ++row) {
+              if (!expected[row].defined()) continue;
+              CheckClose(out[static_cast<int64_t>(row)], expected[row], 1e-5);
+            }
+          }
+          for (size_t slot = 0; slot < lengths.size(); ++slot) {
+            CHECK(current[slot] == lengths[slot].size());
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("rings of other lengths side by side give the definition, as dialogues come and go") {
+  test::ForEachIsa(CheckMixedLengths);
+}
+
+TEST_CASE("the length of a ring, and of those beside it, changes no bit") {
+  at::manual_seed(9);
+  const RingAttentionSpec spec{
+      .num_heads = 3, .head_dim = 22, .context = 40, .capacity = 40, .rope_max_period = 10000};
+  const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
+  OwnRings equal(spec, 3, at::kBFloat16);
+  OwnRings mixed(spec, Capacities{40, 15, 60}, at::kBFloat16);
+  for (int64_t step = 0; step < 90; ++step) {
+    const at::Tensor qkv = RandomQkv(3, 1, spec).to(at::kBFloat16);
+    const std::vector<int64_t> offsets{step, step % 15, step};
+    CheckEqual(RingAttentionCpu(spec, qkv, mixed, {0, 1, 2}, offsets, frequencies),
+               RingAttentionCpu(spec, qkv, equal, {0, 1, 2}, offsets, frequencies));
   }
 }
 
