@@ -14,7 +14,14 @@ Linear::Linear(at::Tensor weight, at::Tensor bias)
 Linear::Linear(kernels::PackedMatrix packed, at::Tensor bias)
     : packed_(std::move(packed)), bias_(std::move(bias)) {}
 
+Linear::Linear(at::Tensor quantised, at::Tensor scales, at::Tensor bias)
+    : weight_(std::move(quantised)), scales_(std::move(scales)), bias_(std::move(bias)) {}
+
 at::Tensor Linear::operator()(const at::Tensor& x) const {
+  if (scales_.defined()) {
+    const at::Tensor wide = weight_.to(at::kFloat) * scales_.unsqueeze(1);
+    return at::linear(x, wide.to(x.scalar_type()), bias_);
+  }
   if (weight_.defined()) return at::linear(x, weight_, bias_);
   const int64_t inputs = packed_.inputs();
   if (!x.is_cpu() || x.size(-1) != inputs) {
