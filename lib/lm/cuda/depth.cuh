@@ -31,7 +31,9 @@ struct DepthKernel {
   struct Shape {
     int outputs;
     int inputs;
+    bool gated;
     int split;
+    int blocks;  // at most kGrid
   };
 
   const Step* step_table;    // [steps]
@@ -79,7 +81,7 @@ struct DepthKernel {
     if (kind == Kind::kAttend) {
       return (int64_t{rows} * attend.heads + kHeadsOfBlock - 1) / kHeadsOfBlock;
     }
-    return kGrid;
+    return ShapeOf(kind).blocks;
   }
 
   PPX_DEVICE Task At(int phase) const {
@@ -138,46 +140,64 @@ struct DepthKernel {
     return static_cast<Kind>(static_cast<int>(Kind::kInProj) + (in_step - 1) % kPhasesOfLayer);
   }
 
-  // Of a phase that has a product.
+  // Of a kind that has a product.
+  PPX_HOST_DEVICE const Shape& ShapeOf(Kind kind) const {
+    switch (kind) {
+      case Kind::kInput:
+        return input;
+      case Kind::kInProj:
+        return in_proj;
+      case Kind::kOutProj:
+        return out_proj;
+      case Kind::kMlpIn:
+        return mlp_in;
+      case Kind::kMlpOut:
+        return mlp_out;
+      default:
+        return output;
+    }
+  }
+
   PPX_DEVICE Product ProductOf(int phase) const {
     const int step = phase / PhasesOfStep();
+    const Kind kind = KindOf(phase);
     const Step& of_step = step_table[step];
     const Layer* of_layer = layer_table + int64_t{step} * layers + LayerOf(phase);
-    switch (KindOf(phase)) {
+    switch (kind) {
       case Kind::kInput: {
-        Product product = Make(of_step.input, input, hidden, x);
+        Product product = Make(kind, of_step.input, hidden, x);
         product.addend = of_step.embedding;
         product.addend_rows = sample.chosen - 1 + step;
         product.addend_stride = sample.stride;
         return product;
       }
       case Kind::kInProj: {
-        Product product = Make(of_layer->in_proj, in_proj, x, qkv);
+        Product product = Make(kind, of_layer->in_proj, x, qkv);
         product.alpha = of_layer->norm1;
         return product;
       }
       case Kind::kOutProj: {
-        Product product = Make(of_layer->out_proj, out_proj, attended, x);
+        Product product = Make(kind, of_layer->out_proj, attended, x);
         product.addend = x;
         return product;
       }
       case Kind::kMlpIn: {
-        Product product = Make(of_layer->mlp_in, mlp_in, x, gated);
+        Product product = Make(kind, of_layer->mlp_in, x, gated);
         product.alpha = of_layer->norm2;
-        product.gated = true;
         return product;
       }
       case Kind::kMlpOut: {
-        Product product = Make(of_layer->mlp_out, mlp_out, gated, x);
+        Product product = Make(kind, of_layer->mlp_out, gated, x);
         product.addend = x;
         return product;
       }
       default:
-        return Make(of_step.output, output, x, logits + int64_t{step} * rows * sample.card);
+        return Make(kind, of_step.output, x, logits + int64_t{step} * rows * sample.card);
     }
   }
 
-  PPX_DEVICE Product Make(const Matrix& matrix, const Shape& shape, const T* from, T* to) const {
+  PPX_DEVICE Product Make(Kind kind, const Matrix& matrix, const T* from, T* to) const {
+    const Shape& shape = ShapeOf(kind);
     Product product{};
     product.x = from;
     product.eps = eps;
@@ -187,8 +207,9 @@ struct DepthKernel {
     product.rows = rows;
     product.inputs = shape.inputs;
     product.outputs = shape.outputs;
+    product.gated = shape.gated;
     product.split = shape.split;
-    product.blocks = kGrid;
+    product.blocks = shape.blocks;
     return product;
   }
 };

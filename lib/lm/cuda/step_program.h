@@ -343,11 +343,14 @@ class StepProgram {
     const StepTensors::DepthStep& first = tensors_.depth[0];
     ForFewRows<T>(first.input, [&]<class W, int kRows>() {
       using Kernel = cuda::DepthKernel<T, W, kRows>;
-      const auto shape = [](const nn::Linear& matrix) {
-        const auto outputs = static_cast<int>(matrix.weight().size(0));
-        const auto inputs = static_cast<int>(matrix.weight().size(1));
-        return typename Kernel::Shape{outputs, inputs,
-                                      Kernel::Product::Split(outputs, inputs, Kernel::kGrid)};
+      const auto shape = [](const nn::Linear& matrix, bool gated = false) {
+        typename Kernel::Product product{};
+        product.outputs = static_cast<int>(matrix.weight().size(0));
+        product.inputs = static_cast<int>(matrix.weight().size(1));
+        product.gated = gated;
+        product.split = product.Split(product.outputs, product.inputs, Kernel::kGrid);
+        return typename Kernel::Shape{product.outputs, product.inputs, gated, product.split,
+                                      std::min(product.Tiles(), Kernel::kGrid)};
       };
       const StepTensors::Layer& layer = first.layers[0];
       Kernel kernel{};
@@ -360,7 +363,7 @@ class StepProgram {
       kernel.input = shape(first.input);
       kernel.in_proj = shape(layer.matrices.in_proj);
       kernel.out_proj = shape(layer.matrices.out_proj);
-      kernel.mlp_in = shape(layer.matrices.mlp_in);
+      kernel.mlp_in = shape(layer.matrices.mlp_in, /*gated=*/true);
       kernel.mlp_out = shape(layer.matrices.mlp_out);
       kernel.output = shape(first.output);
       kernel.hidden = Data<T>(hidden_);

@@ -102,6 +102,16 @@ std::unique_ptr<StepRunner> OnHost(StepProgram& program) {
   return std::make_unique<test::HostRunner>(program);
 }
 
+// Threads that meet only where the kernels make them: three groups of lanes.
+class ThreadRunner : public test::HostRunner {
+ public:
+  using HostRunner::HostRunner;
+  const int32_t* Run() override {
+    program_.Enqueue([](const auto& kernel) { test::RunThreads(kernel, 48); });
+    return program_.chosen().const_data_ptr<int32_t>();
+  }
+};
+
 bool IsPadding(int row) { return row == 1; }
 
 // What the rows are fed does not depend on how many there are. With `given`, every token is
@@ -217,6 +227,16 @@ void CheckForms(const MakeRunner& make_runner, at::Device device, double float_t
 
 TEST_CASE("few rows, many rows and int8 weights give the same step") {
   CheckForms(OnHost, at::kCPU, 1e-4);
+}
+
+TEST_CASE("few rows by many threads") {
+  const LmConfig config = WholeWords();
+  const Form form{.dtype = at::kFloat, .quantised = true, .rows = 2};
+  const Played threads = Play(
+      config, form, [](StepProgram& program) { return std::make_unique<ThreadRunner>(program); },
+      at::kCPU);
+  CHECK(threads.fused);
+  CheckSame(threads, Play(config, form, OnHost, at::kCPU), form.rows, 1e-5);
 }
 
 TEST_CASE("rows of no whole words, and depth steps of both types, are left to LibTorch") {
