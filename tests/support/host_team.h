@@ -23,6 +23,7 @@ struct SerialTeam {
   int group() const { return 0; }
   int groups() const { return 1; }
   void Sync() const {}
+  void SyncLanes() const {}
   template <class Number>
   Number LaneSum(Number x) const {
     return x;
@@ -76,6 +77,7 @@ class ThreadTeam {
   int group() const { return rank_ / kLanes; }
   int groups() const { return block_->size / kLanes; }
   void Sync() const { block_->all.Wait(); }
+  void SyncLanes() const { block_->groups[static_cast<size_t>(group())].Wait(); }
   template <class Number>
   Number LaneSum(Number x) const {
     Barrier& lanes = block_->groups[static_cast<size_t>(group())];
@@ -106,24 +108,43 @@ std::unique_ptr<typename Kernel::Shared> UnsetShared() {
   return shared;
 }
 
-template <class Kernel>
-void RunSerial(const Kernel& kernel) {
-  for (int64_t block = 0; block < kernel.Blocks(); ++block) {
-    const auto shared = UnsetShared<Kernel>();
-    kernel(SerialTeam{}, block, *shared);
+// Calls run(block, body) for every block of a kernel, phase after phase where it has phases;
+// body(team, block, shared).
+template <class Kernel, class RunBlock>
+void ForEachBlock(const Kernel& kernel, const RunBlock& run) {
+  if constexpr (requires { kernel.Phases(); }) {
+    for (int phase = 0; phase < kernel.Phases(); ++phase) {
+      for (int64_t block = 0; block < kernel.Blocks(phase); ++block) {
+        run(block, [&](auto team, int64_t b, auto& shared) {
+          const auto task = kernel.At(phase);
+          kernel.Run(team, task, b, shared);
+          kernel.Prefetch(team, task, b, kernel.Blocks(phase));
+        });
+      }
+    }
+  } else {
+    for (int64_t block = 0; block < kernel.Blocks(); ++block) run(block, kernel);
   }
 }
 
 template <class Kernel>
+void RunSerial(const Kernel& kernel) {
+  ForEachBlock(kernel, [](int64_t block, const auto& body) {
+    const auto shared = UnsetShared<Kernel>();
+    body(SerialTeam{}, block, *shared);
+  });
+}
+
+template <class Kernel>
 void RunThreads(const Kernel& kernel, int threads) {
-  for (int64_t block = 0; block < kernel.Blocks(); ++block) {
+  ForEachBlock(kernel, [threads](int64_t block, const auto& body) {
     const auto shared = UnsetShared<Kernel>();
     ThreadTeam::Block team(threads);
     std::vector<std::jthread> running;
     for (int rank = 0; rank < threads; ++rank) {
-      running.emplace_back([&, rank] { kernel(ThreadTeam(&team, rank), block, *shared); });
+      running.emplace_back([&, rank] { body(ThreadTeam(&team, rank), block, *shared); });
     }
-  }
+  });
 }
 
 }  // namespace ppx::test

@@ -13,6 +13,7 @@ using nn::cuda::Chunk;
 using nn::cuda::Chunks;
 using nn::cuda::FloatOfBits;
 using nn::cuda::FromFloat;
+using nn::cuda::GroupTeam;
 using nn::cuda::kChunk;
 using nn::cuda::kMaxGroups;
 using nn::cuda::LoadChunk;

@@ -10,6 +10,36 @@ namespace {
 constexpr int kBlocksWanted = 256;
 constexpr int kMostSplits = 16;
 
+// Of the activations; matrices may be int8.
+at::ScalarType TypeOf(const StepTensors& tensors) { return tensors.embeddings[0].scalar_type(); }
+
+bool Aligned(const at::Tensor& tensor) {
+  return reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 16 == 0 && tensor.is_contiguous();
+}
+
+template <class Use>
+void ForEachMatrix(const StepTensors::Layer& layer, const Use& use) {
+  const nn::LayerMatrices& matrices = layer.matrices;
+  for (const nn::Linear* matrix :
+       {&matrices.in_proj, &matrices.out_proj, &matrices.mlp_in, &matrices.mlp_out}) {
+    use(*matrix);
+  }
+}
+
+template <class Use>
+void ForEachMatrix(const StepTensors::DepthStep& step, const Use& use) {
+  use(step.input);
+  for (const StepTensors::Layer& layer : step.layers) ForEachMatrix(layer, use);
+  use(step.output);
+}
+
+template <class Use>
+void ForEachMatrix(const StepTensors& tensors, const Use& use) {
+  for (const StepTensors::Layer& layer : tensors.layers) ForEachMatrix(layer, use);
+  use(tensors.text_linear);
+  for (const StepTensors::DepthStep& step : tensors.depth) ForEachMatrix(step, use);
+}
+
 }  // namespace
 
 StepProgram::Activations::Activations(int rows, int64_t dim, int64_t hidden,
@@ -29,10 +59,11 @@ StepProgram::StepProgram(const LmConfig& config, StepTensors tensors,
       temporal_(temporal),
       depth_(depth),
       rows_(rows),
-      main_(rows, config.dim, config.hidden(), tensors_.text_linear.weight().options()),
+      fused_(FitsFewRows()),
+      main_(rows, config.dim, config.hidden(), tensors_.embeddings[0].options()),
       small_(rows, config.depformer_dim, config.depformer_hidden(),
-             tensors_.text_linear.weight().options()) {
-  const at::TensorOptions options = tensors_.text_linear.weight().options();
+             tensors_.embeddings[0].options()) {
+  const at::TensorOptions options = tensors_.embeddings[0].options();
   const int chosen = 1 + config.codebooks();
   std::vector<int64_t> addresses;
   for (const at::Tensor& table : tensors_.embeddings) {
@@ -41,13 +72,14 @@ StepProgram::StepProgram(const LmConfig& config, StepTensors tensors,
   tables_ = at::tensor(addresses, at::kLong).to(options.device());
   // The keys and values of the depth steps live for one frame; a step reads what those before it
   // in the frame wrote.
-  for (size_t layer = 0; layer < tensors_.depth[0].layers.size(); ++layer) {
-    const std::vector<int64_t> ring{rows, depth.num_heads, depth.capacity, depth.head_dim};
-    const at::Tensor keys = at::zeros(ring, options);
-    const at::Tensor values = at::zeros(ring, options);
-    for (StepTensors::DepthStep& step : tensors_.depth) {
-      step.layers[layer].keys = keys;
-      step.layers[layer].values = values;
+  const auto depth_layers = static_cast<int64_t>(tensors_.depth[0].layers.size());
+  depth_keys_ =
+      at::zeros({depth_layers, rows, depth.num_heads, depth.capacity, depth.head_dim}, options);
+  depth_values_ = at::zeros_like(depth_keys_);
+  for (StepTensors::DepthStep& step : tensors_.depth) {
+    for (int64_t layer = 0; layer < depth_layers; ++layer) {
+      step.layers[static_cast<size_t>(layer)].keys = depth_keys_[layer];
+      step.layers[static_cast<size_t>(layer)].values = depth_values_[layer];
     }
   }
   int64_t partials = 0;
@@ -61,6 +93,61 @@ StepProgram::StepProgram(const LmConfig& config, StepTensors tensors,
   hidden_ = at::zeros({rows, config.dim}, options);
   text_logits_ = at::zeros({rows, config.text_card}, options);
   audio_logits_ = at::zeros({config.codebooks(), rows, config.card}, options);
+  if (fused_) {
+    WriteDepthTables();
+    return;
+  }
+  int64_t largest = 0;
+  ForEachMatrix(tensors_, [&](const nn::Linear& matrix) {
+    if (matrix.scales().defined()) largest = std::max(largest, matrix.weight().numel());
+  });
+  if (largest > 0) scratch_ = at::empty({largest}, options);
+}
+
+bool StepProgram::FitsFewRows() const {
+  bool fits = rows_ <= cuda::kMostRows;
+  ForEachMatrix(tensors_, [&](const nn::Linear& matrix) {
+    const at::Tensor& weight = matrix.weight();
+    fits = fits && Aligned(weight) && weight.size(1) * weight.element_size() % 16 == 0;
+  });
+  const nn::Linear& first = tensors_.depth[0].input;
+  for (const StepTensors::DepthStep& step : tensors_.depth) {
+    ForEachMatrix(step, [&](const nn::Linear& matrix) {
+      fits = fits && matrix.weight().scalar_type() == first.weight().scalar_type();
+    });
+  }
+  // The depth transformer always normalises on the way.
+  const int64_t normed = rows_ * first.weight().size(0) * tensors_.embeddings[0].element_size();
+  return fits && normed <= cuda::kNormedBytes;
+}
+
+void StepProgram::WriteDepthTables() {
+  const auto address = [](const at::Tensor& tensor) {
+    return tensor.defined() ? reinterpret_cast<int64_t>(tensor.data_ptr()) : 0;
+  };
+  std::vector<int64_t> steps;
+  std::vector<int64_t> layers;
+  for (const StepTensors::DepthStep& step : tensors_.depth) {
+    for (const nn::Linear* matrix : {&step.input, &step.output}) {
+      steps.push_back(address(matrix->weight()));
+      steps.push_back(address(matrix->scales()));
+    }
+    steps.push_back(address(step.embedding));
+    for (const StepTensors::Layer& layer : step.layers) {
+      ForEachMatrix(layer, [&](const nn::Linear& matrix) {
+        layers.push_back(address(matrix.weight()));
+        layers.push_back(address(matrix.scales()));
+      });
+      layers.push_back(address(layer.norm1));
+      layers.push_back(address(layer.norm2));
+    }
+  }
+  using Kernel = cuda::DepthKernel<float, float, 1>;
+  static_assert(sizeof(Kernel::Step) == 5 * sizeof(int64_t));
+  static_assert(sizeof(Kernel::Layer) == 10 * sizeof(int64_t));
+  const at::Device device = chosen_.device();
+  depth_steps_ = at::tensor(steps, at::kLong).to(device);
+  depth_layers_ = at::tensor(layers, at::kLong).to(device);
 }
 
 int StepProgram::Splits(int heads) const {
@@ -72,7 +159,7 @@ StepRows StepProgram::Rows() const {
 }
 
 bool StepProgram::Supports(const LmConfig& config, const StepTensors& tensors) {
-  const at::ScalarType type = tensors.text_linear.weight().scalar_type();
+  const at::ScalarType type = TypeOf(tensors);
   if (type != at::kFloat && type != at::kBFloat16) return false;
   // The first layer of a depth step is what adds its embedding.
   if (config.depformer_num_layers == 0) return false;
@@ -81,21 +168,23 @@ bool StepProgram::Supports(const LmConfig& config, const StepTensors& tensors) {
     if (width % 2 != 0 || width > cuda::kWidestHead) return false;
   }
   if (std::max(config.text_card, config.card) > cuda::kLargestCard) return false;
-  const auto aligned = [](const at::Tensor& tensor) {
-    return reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 16 == 0 && tensor.is_contiguous();
-  };
-  bool all = aligned(tensors.out_norm);
-  for (const at::Tensor& table : tensors.embeddings) all = all && aligned(table);
+  bool all = Aligned(tensors.out_norm);
+  for (const at::Tensor& table : tensors.embeddings) all = all && Aligned(table);
   for (const StepTensors::Layer& layer : tensors.layers) {
-    all = all && aligned(layer.norm1) && aligned(layer.norm2) && aligned(layer.keys) &&
-          aligned(layer.values);
+    all = all && Aligned(layer.norm1) && Aligned(layer.norm2) && Aligned(layer.keys) &&
+          Aligned(layer.values);
   }
   for (const StepTensors::DepthStep& step : tensors.depth) {
-    all = all && aligned(step.embedding);
+    all = all && Aligned(step.embedding);
     for (const StepTensors::Layer& layer : step.layers) {
-      all = all && aligned(layer.norm1) && aligned(layer.norm2);
+      all = all && Aligned(layer.norm1) && Aligned(layer.norm2);
     }
   }
+  ForEachMatrix(tensors, [&](const nn::Linear& matrix) {
+    const at::ScalarType stored = matrix.weight().scalar_type();
+    const bool quantised = stored == at::kChar && matrix.scales().defined();
+    all = all && (quantised ? Aligned(matrix.weight()) : stored == type);
+  });
   return all;
 }
 

@@ -3,6 +3,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <type_traits>
+
 #include "nn/cuda/team.cuh"
 
 namespace ppx::nn::cuda {
@@ -18,16 +20,29 @@ struct BlockTeam {
   __device__ int group() const { return rank() / kLanes; }
   __device__ int groups() const { return size() / kLanes; }
   __device__ void Sync() const { __syncthreads(); }
+  __device__ void SyncLanes() const { __syncwarp(Half()); }
   template <class Number>
   __device__ Number LaneSum(Number x) const {
-    const unsigned half = (threadIdx.x & kLanes) == 0 ? 0x0000ffffU : 0xffff0000U;
-    for (int step = kLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(half, x, step);
+    for (int step = kLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(Half(), x, step);
     return x;
+  }
+
+ private:
+  __device__ static unsigned Half() {
+    return (threadIdx.x & kLanes) == 0 ? 0x0000ffffU : 0xffff0000U;
   }
 };
 
+// Blocks that a multiprocessor must have room for, where a kernel says so: what a thread may use
+// follows from it.
+template <class Kernel, class = void>
+constexpr int kMinBlocks = 1;
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads) Run(const Kernel kernel) {
+constexpr int kMinBlocks<Kernel, std::void_t<decltype(Kernel::kMinBlocks)>> = Kernel::kMinBlocks;
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::kThreads, kMinBlocks<Kernel>)
+    Run(const __grid_constant__ Kernel kernel) {
   __shared__ typename Kernel::Shared shared;
   kernel(BlockTeam{}, blockIdx.x, shared);
 }

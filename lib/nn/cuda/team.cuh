@@ -14,6 +14,16 @@
 //   kLanes            so many neighbours form a group: lane(), group(), groups()
 //   LaneSum(x)        sum over the lanes of a group, the same bits in every lane. All lanes of the
 //                     group must call it.
+//   SyncLanes()       Sync() for the lanes of a group alone
+//
+// A step of many dependent parts is one kernel of phases (depth.cuh): between two of them the whole
+// grid waits. Such a kernel has, in the place of Blocks() and operator()(team, block, shared),
+//   int kGrid                                  blocks of the GPU's grid, at most
+//   int Phases() const
+//   int64_t Blocks(int phase) const
+//   Task At(int phase) const                   what the phase does, from tables on the device
+//   void Run(Team, Task, int64_t block, Shared&) const
+//   void Prefetch(Team, Task, int64_t block, int64_t blocks) const
 #pragma once
 
 #include <cstdint>
@@ -51,5 +61,24 @@ PPX_DEVICE void BlockSum(Team team, Number (&sums)[N], Number (&partial)[kMaxGro
   }
   team.Sync();
 }
+
+// A group of lanes as a team of its own.
+template <class Team>
+struct GroupTeam {
+  static constexpr int kLanes = Team::kLanes;
+  Team team;
+
+  PPX_DEVICE int rank() const { return team.lane(); }
+  PPX_DEVICE int size() const { return kLanes; }
+  PPX_DEVICE int lane() const { return team.lane(); }
+  PPX_DEVICE int group() const { return 0; }
+  PPX_DEVICE int groups() const { return 1; }
+  PPX_DEVICE void Sync() const { team.SyncLanes(); }
+  PPX_DEVICE void SyncLanes() const { team.SyncLanes(); }
+  template <class Number>
+  PPX_DEVICE Number LaneSum(Number x) const {
+    return team.LaneSum(x);
+  }
+};
 
 }  // namespace ppx::nn::cuda

@@ -47,6 +47,16 @@ LmConfig OddConfig() {
   return config;
 }
 
+// Matrices for the products of few rows: rows of whole 16-byte words.
+LmConfig FewRowsConfig() {
+  LmConfig config = test::SmallLmConfig();
+  config.dim = 32;
+  config.hidden_scale = 1.5;
+  config.depformer_dim = 16;
+  config.depformer_dim_feedforward = 48;
+  return config;
+}
+
 using MakeRunner = std::function<std::unique_ptr<StepRunner>(StepProgram&)>;
 
 std::unique_ptr<StepRunner> OnHost(StepProgram& program) {
@@ -111,7 +121,7 @@ void CheckSameRings(const LmState& a, const LmState& b, double tolerance) {
 
 TEST_CASE("the program of a step, run on the host, gives the plain step's tokens") {
   at::manual_seed(21);
-  for (const LmConfig& config : {test::SmallLmConfig(), OddConfig()}) {
+  for (const LmConfig& config : {test::SmallLmConfig(), OddConfig(), FewRowsConfig()}) {
     for (const nn::RingRule rule : {nn::RingRule::kMaskNextSlot, nn::RingRule::kFull}) {
       LmConfig with_rule = config;
       with_rule.ring_rule = rule;
@@ -171,19 +181,36 @@ TEST_CASE("a model without positional embedding is recorded too") {
   CHECK(fast.graph->trusted());
 }
 
+TEST_CASE("few rows have kernels of their own, more rows LibTorch's products") {
+  at::manual_seed(28);
+  const LmModel model = MakeModel(FewRowsConfig(), at::kFloat);
+  LmState plain = model.NewState(3);
+  const auto expected = Play(model, plain, true, 30);
+  for (const int slots : {3, 8, 9}) {
+    CAPTURE(slots);
+    LmState fast = model.NewState(slots);
+    CHECK(model.MakeProgram(fast)->fused() == (slots <= cuda::kMostRows));
+    Install(model, fast, OnHost);
+    CHECK(Play(model, fast, false, 30) == expected);
+    CHECK(fast.graph->trusted());
+  }
+}
+
 TEST_CASE("bfloat16 is trusted too, and its first steps are the plain step's") {
   at::manual_seed(23);
-  const LmModel model = MakeModel(OddConfig(), at::kBFloat16);
-  LmState plain = model.NewState(3);
-  LmState fast = model.NewState(3);
-  Install(model, fast, OnHost);
-  Play(model, fast, false);
-  CHECK(fast.graph->trusted());
+  for (const LmConfig& config : {OddConfig(), FewRowsConfig()}) {
+    const LmModel model = MakeModel(config, at::kBFloat16);
+    LmState plain = model.NewState(3);
+    LmState fast = model.NewState(3);
+    Install(model, fast, OnHost);
+    Play(model, fast, false);
+    CHECK(fast.graph->trusted());
 
-  LmState begun = model.NewState(3);
-  Install(model, begun, OnHost);
-  CHECK(Play(model, begun, false, 5) == Play(model, plain, true, 5));
-  CheckSameRings(begun, plain, 0);
+    LmState begun = model.NewState(3);
+    Install(model, begun, OnHost);
+    CHECK(Play(model, begun, false, 5) == Play(model, plain, true, 5));
+    CheckSameRings(begun, plain, 0);
+  }
 }
 
 // What a broken GPU, driver or kernel could do.
@@ -278,7 +305,7 @@ TEST_CASE("on a GPU: the graph's tokens are the plain step's") {
   large.depformer_dim = 128;
   large.text_card = 4001;
   large.card = 2048;
-  for (const LmConfig& config : {test::SmallLmConfig(), OddConfig(), large}) {
+  for (const LmConfig& config : {test::SmallLmConfig(), OddConfig(), FewRowsConfig(), large}) {
     CAPTURE(config.dim);
     const LmModel model = MakeModel(config, at::kFloat, device);
     LmState plain = model.NewState(3);

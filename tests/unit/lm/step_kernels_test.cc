@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "lm/cuda/step_program.h"
+#include "kernel_types.h"
 #include "lm/sampler.h"
 #include "nn/ring_attention.h"
 #include "nn/transformer.h"
@@ -17,24 +17,11 @@ namespace {
 
 using test::CheckClose;
 using test::CheckEqual;
+using test::Data;
+using test::kTolerance;
+using test::kType;
 using test::RunSerial;
 using test::RunThreads;
-
-template <class T>
-constexpr at::ScalarType kType = at::kFloat;
-template <>
-constexpr at::ScalarType kType<cuda::Bf16> = at::kBFloat16;
-
-// Where both sides round the same sums, taken in another order: float32 to a few of its bits,
-// bfloat16 at times to a neighbour.
-template <class T>
-constexpr double kTolerance = kType<T> == at::kFloat ? 2e-6 : 1.0 / 128;
-
-template <class T>
-T* Data(const at::Tensor& tensor) {
-  REQUIRE((tensor.is_contiguous() && tensor.scalar_type() == kType<T>));
-  return static_cast<T*>(tensor.data_ptr());
-}
 
 // By one thread, and by three groups of them.
 template <class Kernel, class Test>
