@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "kernel_types.h"
+#include "lm/cuda/step_program.h"
 #include "lm/sampler.h"
 #include "nn/ring_attention.h"
 #include "nn/transformer.h"
