@@ -128,13 +128,13 @@ void Engine::LoadLm(const EngineOptions& options) {
   if (!store) return;
   if (store->complete()) damage_ = ParseDamage(store->notes());
   if (damage_) return;
-  // The reference's matrices stay where they lie in the file: no second copy, on the host or on a
-  // GPU, of a model that may not fit twice.
+  // The reference's matrices stay where they lie in the file, and only those of one layer at a time
+  // in memory: no second copy, on the host or on a GPU, of a model that may not fit twice.
   const at::ScalarType stored = StoredType(*lm_file_);
   nn::WeightLoader as_stored(lm_file_,
                              {.device = device_, .dtype = stored, .matrices_on_host = true});
   const lm::LmModel reference(config_.lm, as_stored);
-  damage_ = MeasureDamage(*lm_, reference, DtypeName(stored));
+  damage_ = MeasureDamage(*lm_, reference, DtypeName(stored), [this] { lm_file_->Release(); });
   store->Save(ToJson(*damage_).dump());
 }
 

@@ -61,10 +61,10 @@ std::optional<kernels::WeightForm> MatrixForm(const at::Device& device, at::Scal
 }
 
 QuantisationDamage MeasureDamage(const lm::LmModel& quantised, const lm::LmModel& reference,
-                                 std::string reference_type) {
+                                 std::string reference_type, const std::function<void()>& release) {
   const at::Tensor tokens = Speak(quantised);
   const lm::LmModel::Logits ours = quantised.LogitsOf(tokens);
-  const lm::LmModel::Logits theirs = reference.LogitsOf(tokens);
+  const lm::LmModel::Logits theirs = reference.LogitsOf(tokens, release);
   return {.positions = static_cast<int>(ours.text.size(0)),
           .reference = std::move(reference_type),
           .text_cosine = Cosine(ours.text, theirs.text),

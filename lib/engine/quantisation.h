@@ -1,6 +1,7 @@
 // lib/engine/quantisation.h: what a model loses with its weights in fewer bits.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -28,9 +29,11 @@ struct QuantisationDamage {
   double audio_agreement = 0;
 };
 
-// Both models of one configuration, on one device. Each weight of the reference is read once.
+// Both models of one configuration, on one device. Each weight of the reference is read once;
+// `release` is called again and again, when what was read of them is needed no more.
 QuantisationDamage MeasureDamage(const lm::LmModel& quantised, const lm::LmModel& reference,
-                                 std::string reference_type);
+                                 std::string reference_type,
+                                 const std::function<void()>& release = {});
 
 // Numbers of 5 decimals: the last bits are the machine's.
 nlohmann::ordered_json ToJson(const QuantisationDamage& damage);

@@ -20,7 +20,6 @@ namespace {
 constexpr int64_t kBlockBytes = 64 << 10;
 // Rows whose sums and inputs stay in the caches beside it.
 constexpr int64_t kMostRows = 48;
-constexpr int64_t kTasksPerThread = 32;
 
 const KernelTable& Kernels() {
 #if defined(__x86_64__)
@@ -199,16 +198,12 @@ void Multiply(const PackedMatrix& w, const T* x, const RowLayout& layout, T* y, 
   const PreparedRows& prepared = Prepare(w, x, layout);
   const int64_t panels = (w.outputs() + kPanel - 1) / kPanel;
   const int64_t pieces = (layout.rows + kMostRows - 1) / kMostRows;
-  // Neighbouring panels in one task, so that what comes next is known.
-  const int64_t wanted = std::max<int64_t>(1, Threads() * kTasksPerThread / pieces);
-  const int64_t strips = std::min(panels, wanted);
-  ParallelFor(strips * pieces, [&](int64_t task) {
-    const int64_t strip = task / pieces;
+  // Small tasks: at the end a thread waits for one at most. A thread's own are neighbours, so what
+  // is asked for ahead of a panel's end is what comes next.
+  ParallelFor(panels * pieces, [&](int64_t task) {
     const int64_t piece = task % pieces;
-    for (int64_t panel = panels * strip / strips; panel < panels * (strip + 1) / strips; ++panel) {
-      MultiplyPanel(w, prepared, panel, layout.rows * piece / pieces,
-                    layout.rows * (piece + 1) / pieces, y, y_stride, bias);
-    }
+    MultiplyPanel(w, prepared, task / pieces, layout.rows * piece / pieces,
+                  layout.rows * (piece + 1) / pieces, y, y_stride, bias);
   });
 }
 

@@ -117,18 +117,20 @@ void LmModel::Prefill(int slot, const at::Tensor& embeddings, LmState& state,
   }
 }
 
-LmModel::Logits LmModel::LogitsOf(const at::Tensor& tokens) const {
+LmModel::Logits LmModel::LogitsOf(const at::Tensor& tokens,
+                                  const std::function<void()>& done) const {
   const int64_t rows = tokens.size(0);
   const int64_t steps = tokens.size(1) - 1;
   nn::SlotState state(layout_, std::vector<int64_t>(static_cast<size_t>(rows), steps), device_);
   nn::SlotIds slots;
   for (int row = 0; row < static_cast<int>(rows); ++row) slots.push_back(row);
-  at::Tensor hidden = transformer_.Forward(Embed(tokens.narrow(1, 0, steps)), state, slots);
+  at::Tensor hidden = transformer_.Forward(Embed(tokens.narrow(1, 0, steps)), state, slots, done);
   hidden = nn::RmsNorm(hidden, out_norm_).flatten(0, 1);  // [n * T, dim]
   const at::Tensor asked = tokens.narrow(1, 1, steps).flatten(0, 1).to(device_);
   std::vector<at::Tensor> audio;
   depth_.Run(hidden, asked.select(-1, 0), [&](int k, const at::Tensor& logits) {
     audio.push_back(logits);
+    if (done) done();
     return asked.select(-1, 1 + k);
   });
   return {text_linear_(hidden), at::stack(audio, 1)};

@@ -10,6 +10,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -100,12 +101,13 @@ class LmModel {
   // Logits of all steps of dialogues of one length, every token given: column t of a row of
   // `tokens` [n, T + 1, 1 + n_q] int64 holds the streams' tokens at time t, as TokenCache::Input
   // gives them; step t is fed column t and is asked for column t + 1. Reads each weight once,
-  // however many steps there are.
+  // however many steps there are; `done`, where given, is called after each layer and each depth
+  // step, whose weights are then needed no more.
   struct Logits {
     at::Tensor text;   // [n * T, text_card]
     at::Tensor audio;  // [n * T, depth steps, card]
   };
-  Logits LogitsOf(const at::Tensor& tokens) const;
+  Logits LogitsOf(const at::Tensor& tokens, const std::function<void()>& done = {}) const;
 
   // The model and the rings of `state` for a step recorded once (cuda/step_program.h): for as many
   // rows as it has slots. Null where the sizes, the types or offloaded layers rule it out.

@@ -92,13 +92,17 @@ at::Tensor Transformer::LayerForward(const Layer& layer, at::Tensor x, SlotState
   return x + branch;
 }
 
-at::Tensor Transformer::Forward(const at::Tensor& x, SlotState& state, const SlotIds& slots) const {
+at::Tensor Transformer::Forward(const at::Tensor& x, SlotState& state, const SlotIds& slots,
+                                const std::function<void()>& layer_done) const {
   std::vector<int64_t> offsets;
   for (const int slot : slots) {
     offsets.push_back(slot == kPadding ? 0 : state.counter(offset_id_, slot));
   }
   at::Tensor hidden = x;
-  for (const Layer& layer : layers_) hidden = LayerForward(layer, hidden, state, slots, offsets);
+  for (const Layer& layer : layers_) {
+    hidden = LayerForward(layer, hidden, state, slots, offsets);
+    if (layer_done) layer_done();
+  }
   Advance(state, slots, x.size(1));
   return hidden;
 }

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -50,7 +51,9 @@ class Transformer {
               StateLayout& layout, bool offload = false);
 
   // x: [n, T, dim], T a multiple of spec.block -> [n, T, dim]. Advances every slot by T steps.
-  at::Tensor Forward(const at::Tensor& x, SlotState& state, const SlotIds& slots) const;
+  // `layer_done`, where given, is called after each layer.
+  at::Tensor Forward(const at::Tensor& x, SlotState& state, const SlotIds& slots,
+                     const std::function<void()>& layer_done = {}) const;
 
   // Steps that `slot` has seen.
   int64_t Offset(const SlotState& state, int slot) const { return state.counter(offset_id_, slot); }

@@ -204,6 +204,8 @@ void SafetensorsFile::Release(const TensorView& view) const {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
+void SafetensorsFile::Release() const { madvise(mapping_, size_, MADV_DONTNEED); }
+
 void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                       const std::map<std::string, std::string>& metadata) {
   std::vector<const NamedTensor*> order;

@@ -53,6 +53,7 @@ class SafetensorsFile {
   // Says that a tensor will not be read soon: its pages count no longer as this process's. They
   // come back when they are touched.
   void Release(const TensorView& view) const;
+  void Release() const;  // of all tensors
   const std::string& path() const { return path_; }
   uint64_t size_bytes() const { return size_; }
 
