@@ -195,7 +195,11 @@ Linear WeightLoader::TakeLinearRows(const std::string& name, const std::vector<i
     if (const weights::TensorView* view = file_->Find(name)) file_->Release(*view);
     return quantised;
   }
-  if (options_.matrices_on_host) return Linear(raw.to(options_.dtype).contiguous());
+  if (options_.matrices_on_host) {
+    // Looked through above; it comes back into memory when it is used.
+    if (const weights::TensorView* view = file_->Find(name)) file_->Release(*view);
+    return Linear(raw.to(options_.dtype).contiguous());
+  }
   if (!options_.form) return Linear(Place(raw));
   raw = (raw.scalar_type() == at::kBFloat16 ? raw : raw.to(at::kFloat)).contiguous();
   const auto type = raw.scalar_type() == at::kFloat ? kernels::MatrixSource::Type::kF32
