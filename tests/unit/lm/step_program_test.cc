@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "engine/device.h"
+#include "host_runner.h"
 #include "lm/sampler.h"
 #include "nn/transformer.h"
-#include "host_runner.h"
 #include "support/random_lm.h"
 #include "support/tolerance.h"
 
