@@ -15,7 +15,7 @@ float* Data(const at::Tensor& tensor) {
 // the operations, so that those who use the same at different times share it.
 class Workspace {
  public:
-  explicit Workspace(at::TensorOptions options) : options_(std::move(options)) {}
+  explicit Workspace(const at::TensorOptions& options) : options_(options) {}
 
   at::Tensor Take(int64_t rows, int64_t width) {
     const int64_t numbers = rows * width;
