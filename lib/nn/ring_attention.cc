@@ -164,7 +164,7 @@ bool CudaKernelAgrees(at::Device device) {
   const std::vector<RingPlace> places{{.first = 0, .capacity = 10}, {.first = 10, .capacity = 26}};
   std::vector<at::Tensor> results;
   for (const auto kernel : {RingAttentionPlain, RingAttentionCuda}) {
-    const at::Tensor keys = at::zeros({3 * (10 + 26), 64}, qkv.options());
+    const at::Tensor keys = at::zeros({int64_t{3} * (10 + 26), 64}, qkv.options());
     results.push_back(
         kernel(spec, qkv, {keys, at::zeros_like(keys), places}, {1, 0}, {0, 0}, frequencies));
   }
