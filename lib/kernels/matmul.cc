@@ -99,16 +99,14 @@ const PreparedRows& Prepare(const PackedMatrix& w, const T* x, const RowLayout& 
   const int64_t padded = PaddedInputs(w.form(), w.inputs());
   const bool copy = padded != w.inputs();
   const auto row_bytes = padded * static_cast<int64_t>(sizeof(T));
-  if (copy) {
-    Grow(prepared.storage, layout.rows * row_bytes);
-    std::fill_n(prepared.storage.begin(), layout.rows * row_bytes, std::byte{0});
-  }
+  if (copy) Grow(prepared.storage, layout.rows * row_bytes);
   for (int64_t row = 0; row < layout.rows; ++row) {
     const T* from = x + layout.Offset(row);
     const auto* bytes = reinterpret_cast<const std::byte*>(from);
     if (copy) {
       std::byte* to = prepared.storage.data() + row * row_bytes;
-      std::copy(bytes, bytes + w.inputs() * static_cast<int64_t>(sizeof(T)), to);
+      std::byte* end = std::copy(bytes, bytes + w.inputs() * static_cast<int64_t>(sizeof(T)), to);
+      std::fill(end, to + row_bytes, std::byte{0});
       bytes = to;
     }
     prepared.x[static_cast<size_t>(row)] = bytes;

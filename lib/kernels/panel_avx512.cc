@@ -166,12 +166,8 @@ struct Int8 {
         weights += sixteens * kSixteenBytes;
         ahead.Turn();
       }
-      Unrolled<rows * sixteens>([&](auto i) PPX_INLINE {
-        float* sums = Sums<rows, sixteens>::At(job, i);
-        const __m512 scale = _mm512_set1_ps(job.scales[i / sixteens][group]);
-        _mm512_storeu_ps(sums,
-                         _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), scale, _mm512_loadu_ps(sums)));
-      });
+      AddScaled<rows, sixteens>(job, group,
+                                [&](auto i) PPX_INLINE { return _mm512_cvtepi32_ps(dot[i]); });
     }
   }
 };

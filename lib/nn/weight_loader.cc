@@ -190,14 +190,17 @@ Linear WeightLoader::TakeLinearRows(const std::string& name, const std::vector<i
     if (ready && Check(name, shape) != nullptr) return Linear(std::move(*ready));
   }
   at::Tensor raw = TakeRaw(name, shape).narrow(0, first, rows);
+  const auto release = [&] {
+    if (const weights::TensorView* view = file_->Find(name)) file_->Release(*view);
+  };
   if (options_.int8) {
     Linear quantised = Quantise(raw, options_.device);
-    if (const weights::TensorView* view = file_->Find(name)) file_->Release(*view);
+    release();
     return quantised;
   }
   if (options_.matrices_on_host) {
     // Looked through above; it comes back into memory when it is used.
-    if (const weights::TensorView* view = file_->Find(name)) file_->Release(*view);
+    release();
     return Linear(raw.to(options_.dtype).contiguous());
   }
   if (!options_.form) return Linear(Place(raw));
@@ -207,7 +210,7 @@ Linear WeightLoader::TakeLinearRows(const std::string& name, const std::vector<i
   kernels::PackedMatrix packed(
       *options_.form,
       {.data = raw.const_data_ptr(), .type = type, .outputs = rows, .inputs = inputs});
-  if (const weights::TensorView* view = file_->Find(name)) file_->Release(*view);
+  release();
   if (options_.store != nullptr) options_.store->Add(part, packed);
   return Linear(std::move(packed));
 }

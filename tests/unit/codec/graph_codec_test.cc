@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/device.h"
+#include "support/gpu.h"
 #include "support/host_team.h"
 #include "support/memory_checkpoint.h"
 #include "support/random_mimi.h"
@@ -343,18 +344,9 @@ TEST_CASE("a code that is in no codebook is refused before the kernels see it") 
 
 // Runs where a GPU is; elsewhere it says that it did not.
 TEST_CASE("on a GPU: the graphs give what the plain path gives") {
-  at::Device device = at::kCPU;
-  try {
-    device = engine::OpenDevice("cuda");
-  } catch (const base::Error& error) {
-    CHECK(error.code() == base::ErrorCode::kResource);
-    MESSAGE("skipped, no GPU: ", std::string(error.what()));
-    return;
-  }
-  if (!nn::HasRingAttentionCuda()) {
-    MESSAGE("skipped, no CUDA kernels in this build");
-    return;
-  }
+  const std::optional<at::Device> gpu = test::OpenGpuForKernels();
+  if (!gpu) return;
+  const at::Device device = *gpu;
   engine::ConfigureArithmetic(0);
   at::manual_seed(38);
   MimiConfig released;  // its channels and heads, but for the codebooks

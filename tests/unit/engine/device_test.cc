@@ -7,6 +7,7 @@
 #include "engine/offline.h"
 #include "nn/ring_attention.h"
 #include "support/golden_files.h"
+#include "support/gpu.h"
 #include "support/temp_dir.h"
 #include "support/tolerance.h"
 
@@ -39,14 +40,9 @@ TEST_CASE("precision names") {
 
 // Runs where a GPU is; elsewhere it says that it did not.
 TEST_CASE("on a GPU: the kernel agrees with the plain path, and the golden dialogue comes out") {
-  at::Device device = at::kCPU;
-  try {
-    device = OpenDevice("cuda");
-  } catch (const base::Error& error) {
-    CHECK(error.code() == base::ErrorCode::kResource);
-    MESSAGE("skipped, no GPU: ", std::string(error.what()));
-    return;
-  }
+  const std::optional<at::Device> gpu = test::OpenGpu();
+  if (!gpu) return;
+  const at::Device device = *gpu;
   CHECK(nn::CheckRingAttentionCuda(device));
   for (const bool offload : {false, true}) {
     const ModelConfig config = ModelConfig::Read(test::TinyModel("config.json"));
@@ -90,13 +86,7 @@ TEST_CASE("on a GPU: int8 costs what it costs, on the host's layers too") {
                    test::TinyModel("mimi.safetensors")},
                   ModelConfig::Read(test::TinyModel("config.json")), options);
   };
-  try {
-    OpenDevice("cuda");
-  } catch (const base::Error& error) {
-    CHECK(error.code() == base::ErrorCode::kResource);
-    MESSAGE("skipped, no GPU: ", std::string(error.what()));
-    return;
-  }
+  if (!test::OpenGpu()) return;
   const Engine engine = open();
   CHECK((engine.form() == kernels::WeightForm::kInt8));
   REQUIRE(engine.damage());

@@ -9,9 +9,9 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "engine/device.h"
 #include "host_runner.h"
 #include "lm/lm_model.h"
+#include "support/gpu.h"
 #include "support/random_lm.h"
 #include "support/tolerance.h"
 
@@ -286,18 +286,9 @@ TEST_CASE("tokens that no table has are refused before the kernels see them") {
 
 // Runs where a GPU is; elsewhere it says that it did not.
 TEST_CASE("on a GPU: the graph's tokens are the plain step's") {
-  at::Device device = at::kCPU;
-  try {
-    device = engine::OpenDevice("cuda");
-  } catch (const base::Error& error) {
-    CHECK(error.code() == base::ErrorCode::kResource);
-    MESSAGE("skipped, no GPU: ", std::string(error.what()));
-    return;
-  }
-  if (!nn::HasRingAttentionCuda()) {
-    MESSAGE("skipped, no CUDA kernels in this build");
-    return;
-  }
+  const std::optional<at::Device> gpu = test::OpenGpuForKernels();
+  if (!gpu) return;
+  const at::Device device = *gpu;
   at::manual_seed(27);
   LmConfig large = test::SmallLmConfig();  // heads of 128 and 64, as released
   large.dim = 512;

@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <functional>
 
-#include "base/error.h"
-#include "engine/device.h"
 #include "host_runner.h"
 #include "lm/sampler.h"
 #include "nn/transformer.h"
+#include "support/gpu.h"
 #include "support/random_lm.h"
 #include "support/tolerance.h"
 
@@ -280,18 +279,9 @@ TEST_CASE("a program refuses what its kernels cannot read") {
 
 // Runs where a GPU is; elsewhere it says that it did not.
 TEST_CASE("on a GPU: few rows, many rows and int8 weights give the same step") {
-  at::Device device = at::kCPU;
-  try {
-    device = engine::OpenDevice("cuda");
-  } catch (const base::Error& error) {
-    CHECK(error.code() == base::ErrorCode::kResource);
-    MESSAGE("skipped, no GPU: ", std::string(error.what()));
-    return;
-  }
-  if (!nn::HasRingAttentionCuda()) {
-    MESSAGE("skipped, no CUDA kernels in this build");
-    return;
-  }
+  const std::optional<at::Device> gpu = test::OpenGpuForKernels();
+  if (!gpu) return;
+  const at::Device device = *gpu;
   CheckForms([](StepProgram& program) { return RecordCudaGraph(program); }, device, 1e-3);
 }
 
