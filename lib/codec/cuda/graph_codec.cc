@@ -37,13 +37,13 @@ bool GraphCodec::Serves(size_t rows, const MakeProgram& make_program) {
       program_ = make_program();
       if (program_) runner_ = make_runner_(*program_);
     } catch (const std::exception& error) {
-      Distrust(error.what());
+      Distrust(nn::ReasonOf(error));
     }
   }
   return runner_ != nullptr && rows <= static_cast<size_t>(program_->rows());
 }
 
-void GraphCodec::Distrust(const char* reason) {
+void GraphCodec::Distrust(std::string_view reason) {
   runner_.reset();
   program_.reset();
   nn::WarnOfGraph("the codec", reason);
@@ -70,7 +70,7 @@ const int32_t* GraphCodec::Run() {
     return runner_->Run();
   } catch (const std::exception& error) {
     if (trusted()) throw;
-    Distrust(error.what());
+    Distrust(nn::ReasonOf(error));
     return nullptr;
   }
 }

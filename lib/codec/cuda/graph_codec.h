@@ -18,6 +18,7 @@
 
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -74,7 +75,7 @@ class GraphCodec {
 
  private:
   std::vector<at::Tensor> Tails() const;
-  void Distrust(const char* reason);
+  void Distrust(std::string_view reason);
 
   MakeRunner make_runner_;
   bool asked_ = false;

@@ -49,7 +49,7 @@ at::Tensor GraphStep::Run(const nn::SlotIds& live, const std::vector<int64_t>& p
   } catch (const std::exception& error) {
     if (trusted()) throw;
     usable_ = false;
-    Warn(error.what());
+    Warn(nn::ReasonOf(error));
     return {};
   }
   tokens_ = at::empty({static_cast<int64_t>(live.size()), rows.chosen}, at::kLong);
@@ -171,7 +171,7 @@ at::Tensor LmModel::ChooseOnGraph(const nn::SlotIds& live, LmState& state) const
         program = MakeProgram(state);
         if (program) runner = RecordCudaGraph(*program);
       } catch (const std::exception& error) {
-        Warn(error.what());
+        Warn(nn::ReasonOf(error));
       }
     }
     state.graph = std::make_shared<GraphStep>(config_, std::move(program), std::move(runner));

@@ -17,6 +17,11 @@ bool GraphsWanted() {
   return wish == nullptr || std::string_view(wish) != "0";
 }
 
+std::string_view ReasonOf(const std::exception& error) {
+  const auto* of_torch = dynamic_cast<const c10::Error*>(&error);
+  return of_torch != nullptr ? of_torch->what_without_backtrace() : error.what();
+}
+
 void WarnOfGraph(std::string_view what, std::string_view reason) {
   static std::mutex mutex;
   static std::set<std::string, std::less<>> warned;

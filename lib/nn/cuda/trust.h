@@ -3,12 +3,16 @@
 
 #include <ATen/ATen.h>
 
+#include <exception>
 #include <string_view>
 
 namespace ppx::nn {
 
 // False where the environment has PPX_CUDA_GRAPH=0.
 bool GraphsWanted();
+
+// What an exception says, LibTorch's without the backtrace. Valid as long as `error`.
+std::string_view ReasonOf(const std::exception& error);
 
 // Warns on stderr that `what` is not run as a CUDA graph, once for each.
 void WarnOfGraph(std::string_view what, std::string_view reason);
