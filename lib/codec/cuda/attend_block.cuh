@@ -2,14 +2,12 @@
 // rotary embedding, the append to the ring and the attention in one kernel.
 #pragma once
 
-#include <cmath>
-
 #include "codec/cuda/kernel.cuh"
 #include "nn/cuda/online_softmax.cuh"
+#include "nn/cuda/rotary.cuh"
 
 namespace ppx::codec::cuda {
 
-inline constexpr int kWidestHead = 128;
 inline constexpr int kMostSteps = 8;
 
 // One thread block for each query: a step of a head of a row. It turns the keys of its block of
@@ -26,7 +24,7 @@ struct AttendBlockKernel {
   int rows;
   int steps;  // at most kMostSteps and the capacity
   int heads;
-  int dim;  // even, at most kWidestHead
+  int dim;  // even, at most nn::cuda::kWidestHead
   int capacity;
   int context;
   bool mask_next_slot;
@@ -34,10 +32,10 @@ struct AttendBlockKernel {
   static constexpr int kThreads = 256;
   static constexpr int kGroups = 16;  // at most, in a team for this kernel
   struct Shared {
-    float query[kWidestHead];
-    float key[kMostSteps][kWidestHead];
-    float value[kMostSteps][kWidestHead];
-    nn::cuda::SoftmaxParts<kGroups, kWidestHead> parts;
+    float query[nn::cuda::kWidestHead];
+    float key[kMostSteps][nn::cuda::kWidestHead];
+    float value[kMostSteps][nn::cuda::kWidestHead];
+    nn::cuda::SoftmaxParts<kGroups> parts;
   };
 
   int64_t Blocks() const { return int64_t{rows} * heads * steps; }
@@ -56,9 +54,9 @@ struct AttendBlockKernel {
     const auto vector = [&](int step, int part) {
       return qkv + (((row * steps + step) * 3 + part) * heads + head) * dim;
     };
-    Rotate(team, vector(query, 0), first + query, shared.query);
+    nn::cuda::Rotate(team, vector(query, 0), dim, first + query, frequencies, shared.query);
     for (int step = 0; step <= query; ++step) {
-      Rotate(team, vector(step, 1), first + step, shared.key[step]);
+      nn::cuda::Rotate(team, vector(step, 1), dim, first + step, frequencies, shared.key[step]);
       const float* value = vector(step, 2);
       for (int i = team.rank(); i < dim; i += team.size()) shared.value[step][i] = value[i];
     }
@@ -77,7 +75,7 @@ struct AttendBlockKernel {
     int lowest = mask_next_slot ? first + steps - context + 1 : at - context + 1;
     if (lowest > at) lowest = at;
     if (lowest < 0) lowest = 0;
-    nn::cuda::OnlineSoftmax<Team, kWidestHead> softmax;
+    nn::cuda::OnlineSoftmax<Team> softmax;
     softmax.Begin(team, shared.query, dim);
     if (lowest < first) {
       softmax.AddRing(team, keys + ring, values + ring, dim, capacity, lowest % capacity, 0,
@@ -85,32 +83,12 @@ struct AttendBlockKernel {
     }
     for (int step = lowest > first ? lowest - first : 0; step <= query; ++step) {
       if (step % team.groups() != team.group()) continue;
-      const auto own = [&](const float* all, int j, int i) {
-        const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
-        return element < dim ? all[element] : 0.0F;
-      };
-      softmax.Add(
-          team, [&](int j, int i) { return own(shared.key[step], j, i); },
-          [&](int j, int i) { return own(shared.value[step], j, i); });
+      softmax.Add(team, shared.key[step], shared.value[step], dim);
     }
     float* to = output + ((row * steps + query) * heads + head) * dim;
     softmax.Merge(
         team, shared.parts, dim,
         [&](int i, float weighted, float /*highest*/, float total) { to[i] = weighted / total; });
-  }
-
- private:
-  // A vector of a head, turned by its position.
-  template <class Team>
-  PPX_DEVICE void Rotate(Team team, const float* from, int at, float* to) const {
-    for (int pair = team.rank(); pair < dim / 2; pair += team.size()) {
-      const float angle =
-          frequencies == nullptr ? 0.0F : static_cast<float>(at) * frequencies[pair];
-      const float sine = sinf(angle);
-      const float cosine = cosf(angle);
-      to[2 * pair] = from[2 * pair] * cosine - from[2 * pair + 1] * sine;
-      to[2 * pair + 1] = from[2 * pair] * sine + from[2 * pair + 1] * cosine;
-    }
   }
 };
 

@@ -90,7 +90,7 @@ class CodecProgram::Builder {
   }
 
   int64_t rows() const { return program_->rows_; }
-  FrameRows Input() const { return {program_->input_.data_ptr(), program_->rows_}; }
+  FrameRows Input() const { return program_->RowsIn(program_->input_.data_ptr()); }
   // The samples that a frame brings.
   Signal Samples(int64_t count) const {
     return {program_->input_.narrow(0, 3 * rows(), rows() * count).view(at::kFloat).view({-1, 1}),
@@ -134,7 +134,7 @@ class CodecProgram::Builder {
     const int64_t dim = x.size(1);
     supported_ &= signal.steps <= std::min(cuda::kMostSteps, attention.capacity) &&
                   signal.steps == attention.block && attention.head_dim % 2 == 0 &&
-                  attention.head_dim <= cuda::kWidestHead;
+                  attention.head_dim <= nn::cuda::kWidestHead;
     const FrameRows input = Input();
     at::Tensor normed = workspace_.Take(x.size(0), dim);
     at::Tensor attended = workspace_.Take(x.size(0), dim);

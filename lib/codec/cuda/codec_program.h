@@ -67,6 +67,7 @@ class CodecProgram {
   int rows() const { return rows_; }
   // What Enqueue reads, laid out as FrameRows: int32.
   const at::Tensor& input() const { return input_; }
+  FrameRows RowsIn(void* memory) const { return {memory, rows_}; }
   // What it leaves: codes [rows, levels] int32, or samples [rows, frame_samples] f32; and,
   // encoding, the latent [rows, dimension] on the way.
   const at::Tensor& output() const { return output_; }

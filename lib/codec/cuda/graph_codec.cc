@@ -51,7 +51,7 @@ void GraphCodec::Distrust(std::string_view reason) {
 
 FrameRows GraphCodec::Fill(const nn::SlotIds& slots, const nn::Transformer& transformer,
                            const nn::SlotState& state) {
-  const FrameRows rows = runner_->rows();
+  const FrameRows rows = program_->RowsIn(runner_->input());
   std::fill_n(rows.slots, program_->input().numel(), 0);
   std::fill_n(rows.slots, rows.rows, nn::kPadding);
   std::vector<int64_t> offsets;

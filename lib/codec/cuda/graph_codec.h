@@ -24,32 +24,22 @@
 
 #include "codec/cuda/codec_program.h"
 #include "codec/mimi.h"
+#include "nn/cuda/program_runner.h"
 #include "nn/debug_tap.h"
 #include "nn/slot_state.h"
 
 namespace ppx::codec {
 
-// Runs a program's operations: a CUDA graph; in tests the host.
-class CodecRunner {
- public:
-  virtual ~CodecRunner() = default;
-  // Host memory that the next Run reads.
-  virtual FrameRows rows() = 0;
-  // The program's output, in host memory until the next Run. Done when it returns, on the device
-  // too.
-  virtual const int32_t* Run() = 0;
-};
-
 // Records the program, of a CUDA device, for LibTorch's current stream. Null where this build has
 // no kernels. Throws base::Error (kResource) or c10::Error where it cannot be recorded. `program`
 // outlives the runner.
-std::unique_ptr<CodecRunner> RecordCudaGraph(CodecProgram& program);
+std::unique_ptr<nn::ProgramRunner> RecordCudaGraph(CodecProgram& program);
 
 // What both directions share.
 class GraphCodec {
  public:
   using MakeProgram = std::function<std::unique_ptr<CodecProgram>()>;
-  using MakeRunner = std::function<std::unique_ptr<CodecRunner>(CodecProgram&)>;
+  using MakeRunner = std::function<std::unique_ptr<nn::ProgramRunner>(CodecProgram&)>;
 
   // Without a `make_runner` the plain path serves.
   explicit GraphCodec(MakeRunner make_runner) : make_runner_(std::move(make_runner)) {}
@@ -81,7 +71,8 @@ class GraphCodec {
   bool asked_ = false;
   int left_to_check_ = 0;
   std::unique_ptr<CodecProgram> program_;
-  std::unique_ptr<CodecRunner> runner_;  // before the program goes; null: the plain path serves
+  // Goes before the program. Null: the plain path serves.
+  std::unique_ptr<nn::ProgramRunner> runner_;
 };
 
 class GraphEncoder {

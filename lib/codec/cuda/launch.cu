@@ -1,5 +1,4 @@
-#include "codec/cuda/launch.cuh"
-
+// The kernels of the codec's frames on a GPU.
 #include "codec/cuda/attend_block.cuh"
 #include "codec/cuda/centroids.cuh"
 #include "codec/cuda/depthwise.cuh"
@@ -10,20 +9,15 @@
 #include "codec/cuda/windows.cuh"
 #include "nn/cuda/launch.cuh"
 
-namespace ppx::codec::cuda {
+namespace ppx {
 
-template <class Kernel>
-cudaError_t Launch(const Kernel& kernel, cudaStream_t stream) {
-  return nn::cuda::LaunchBlocks(kernel, stream);
-}
+template cudaError_t nn::cuda::Launch(const codec::cuda::AttendBlockKernel&, cudaStream_t);
+template cudaError_t nn::cuda::Launch(const codec::cuda::CentroidsKernel&, cudaStream_t);
+template cudaError_t nn::cuda::Launch(const codec::cuda::DepthwiseKernel&, cudaStream_t);
+template cudaError_t nn::cuda::Launch(const codec::cuda::GeluKernel&, cudaStream_t);
+template cudaError_t nn::cuda::Launch(const codec::cuda::KeepKernel&, cudaStream_t);
+template cudaError_t nn::cuda::Launch(const codec::cuda::LayerNormKernel&, cudaStream_t);
+template cudaError_t nn::cuda::Launch(const codec::cuda::NearestKernel&, cudaStream_t);
+template cudaError_t nn::cuda::Launch(const codec::cuda::WindowsKernel&, cudaStream_t);
 
-template cudaError_t Launch(const AttendBlockKernel&, cudaStream_t);
-template cudaError_t Launch(const CentroidsKernel&, cudaStream_t);
-template cudaError_t Launch(const DepthwiseKernel&, cudaStream_t);
-template cudaError_t Launch(const GeluKernel&, cudaStream_t);
-template cudaError_t Launch(const KeepKernel&, cudaStream_t);
-template cudaError_t Launch(const LayerNormKernel&, cudaStream_t);
-template cudaError_t Launch(const NearestKernel&, cudaStream_t);
-template cudaError_t Launch(const WindowsKernel&, cudaStream_t);
-
-}  // namespace ppx::codec::cuda
+}  // namespace ppx

@@ -3,6 +3,6 @@
 
 namespace ppx::codec {
 
-std::unique_ptr<CodecRunner> RecordCudaGraph(CodecProgram& /*program*/) { return nullptr; }
+std::unique_ptr<nn::ProgramRunner> RecordCudaGraph(CodecProgram& /*program*/) { return nullptr; }
 
 }  // namespace ppx::codec

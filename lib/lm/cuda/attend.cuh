@@ -7,10 +7,9 @@
 
 #include "lm/cuda/kernel.cuh"
 #include "nn/cuda/online_softmax.cuh"
+#include "nn/cuda/rotary.cuh"
 
 namespace ppx::lm::cuda {
-
-inline constexpr int kWidestHead = 128;
 
 // A block is one split of one head of one row: of the positions that the query sees, all but its
 // own are cut into `splits` even runs, so that few rows and heads fill a GPU too. The last split
@@ -35,7 +34,7 @@ struct AttendKernel {
   float* partial;            // [rows, heads, splits, dim + 2]; written where splits is above 1
   int rows;
   int heads;
-  int dim;  // even, at most kWidestHead
+  int dim;  // even, at most nn::cuda::kWidestHead
   int capacity;
   int context;
   bool mask_next_slot;
@@ -44,10 +43,10 @@ struct AttendKernel {
   static constexpr int kThreads = 128;
   static constexpr int kGroups = 8;  // at most, in a team for this kernel
   struct Shared {
-    float query[kWidestHead];
-    float key[kWidestHead];
-    float value[kWidestHead];
-    nn::cuda::SoftmaxParts<kGroups, kWidestHead> parts;
+    float query[nn::cuda::kWidestHead];
+    float key[nn::cuda::kWidestHead];
+    float value[nn::cuda::kWidestHead];
+    nn::cuda::SoftmaxParts<kGroups> parts;
   };
 
   int64_t Blocks() const { return int64_t{rows} * heads * splits; }
@@ -70,8 +69,8 @@ struct AttendKernel {
 
     const int64_t head_offset = (row * 3 * heads + head) * dim;
     const int64_t part = int64_t{heads} * dim;
-    Rotate(team, qkv + head_offset, at, shared.query);
-    Rotate(team, qkv + head_offset + part, at, shared.key);
+    nn::cuda::Rotate(team, qkv + head_offset, dim, at, frequencies, shared.query);
+    nn::cuda::Rotate(team, qkv + head_offset + part, dim, at, frequencies, shared.key);
     for (int i = team.rank(); i < dim; i += team.size()) {
       shared.value[i] = ToFloat(qkv[head_offset + 2 * part + i]);
     }
@@ -92,18 +91,10 @@ struct AttendKernel {
     const int begin = static_cast<int>(older * split / splits);
     const int end = static_cast<int>(older * (split + 1) / splits);
 
-    Softmax<Team> softmax;
+    nn::cuda::OnlineSoftmax<Team> softmax;
     softmax.Begin(team, shared.query, dim);
     softmax.AddRing(team, ring_keys, ring_values, dim, steps, lowest % steps, begin, end);
-    if (appends && team.group() == 0) {
-      const auto own = [&](const float* vector, int j, int i) {
-        const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
-        return element < dim ? vector[element] : 0.0F;
-      };
-      softmax.Add(
-          team, [&](int j, int i) { return own(shared.key, j, i); },
-          [&](int j, int i) { return own(shared.value, j, i); });
-    }
+    if (appends && team.group() == 0) softmax.Add(team, shared.key, shared.value, dim);
     // Where there are splits, their maximum and their sum stand behind the values.
     float* split_partial = splits > 1 ? partial + block * (dim + 2) : nullptr;
     softmax.Merge(team, shared.parts, dim, [&](int i, float weighted, float highest, float total) {
@@ -116,28 +107,6 @@ struct AttendKernel {
       split_partial[dim] = highest;
       split_partial[dim + 1] = total;
     });
-  }
-
- private:
-  template <class Team>
-  using Softmax = nn::cuda::OnlineSoftmax<Team, kWidestHead>;
-
-  // A vector of a head, turned by its position and rounded as it is stored.
-  template <class Team>
-  PPX_DEVICE void Rotate(Team team, const T* from, int at, float* to) const {
-    for (int pair = team.rank(); pair < dim / 2; pair += team.size()) {
-      const float x0 = ToFloat(from[2 * pair]);
-      const float x1 = ToFloat(from[2 * pair + 1]);
-      float sine = 0;
-      float cosine = 1;
-      if (frequencies != nullptr) {
-        const float angle = static_cast<float>(at) * frequencies[pair];
-        sine = sinf(angle);
-        cosine = cosf(angle);
-      }
-      to[2 * pair] = Stored<T>(x0 * cosine - x1 * sine);
-      to[2 * pair + 1] = Stored<T>(x0 * sine + x1 * cosine);
-    }
   }
 };
 

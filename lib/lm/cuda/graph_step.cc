@@ -31,7 +31,7 @@ bool Close(const at::Tensor& actual, const at::Tensor& expected) {
 }  // namespace
 
 GraphStep::GraphStep(LmConfig config, std::unique_ptr<StepProgram> program,
-                     std::unique_ptr<StepRunner> runner)
+                     std::unique_ptr<nn::ProgramRunner> runner)
     : config_(std::move(config)),
       program_(std::move(program)),
       runner_(std::move(runner)),
@@ -41,7 +41,7 @@ GraphStep::GraphStep(LmConfig config, std::unique_ptr<StepProgram> program,
 at::Tensor GraphStep::Run(const nn::SlotIds& live, const std::vector<int64_t>& positions,
                           const LmState& state) {
   if (live.size() > static_cast<size_t>(program_->rows())) return {};
-  const StepRows rows = runner_->rows();
+  const StepRows rows = program_->RowsIn(runner_->input());
   if (!FillRows(config_, live, positions, state, rows)) return {};
   const int32_t* chosen = nullptr;
   try {
@@ -165,7 +165,7 @@ at::Tensor LmModel::ChooseOnGraph(const nn::SlotIds& live, LmState& state) const
   if (!state.graph) {
     if (!device_.is_cuda()) return {};
     std::unique_ptr<StepProgram> program;
-    std::unique_ptr<StepRunner> runner;
+    std::unique_ptr<nn::ProgramRunner> runner;
     if (nn::GraphsWanted()) {
       try {
         program = MakeProgram(state);

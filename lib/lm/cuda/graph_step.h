@@ -20,6 +20,7 @@
 
 #include "lm/cuda/step_program.h"
 #include "lm/cuda/step_rows.h"
+#include "nn/cuda/program_runner.h"
 #include "nn/debug_tap.h"
 #include "nn/slot_state.h"
 
@@ -27,27 +28,16 @@ namespace ppx::lm {
 
 struct LmState;
 
-// Runs a program's operations: a CUDA graph; in tests the host.
-class StepRunner {
- public:
-  virtual ~StepRunner() = default;
-  // Host memory that the next Run reads.
-  virtual StepRows rows() = 0;
-  // The tokens chosen, [rows, 1 + codebooks] in host memory until the next Run. Done when it
-  // returns, on the device too.
-  virtual const int32_t* Run() = 0;
-};
-
 // Records the program, of a CUDA device, for LibTorch's current stream. Null where this build has
 // no kernels. Throws base::Error (kResource) or c10::Error where it cannot be recorded. `program`
 // outlives the runner.
-std::unique_ptr<StepRunner> RecordCudaGraph(StepProgram& program);
+std::unique_ptr<nn::ProgramRunner> RecordCudaGraph(StepProgram& program);
 
 class GraphStep {
  public:
   // Without a program or a runner it is unusable from the start.
   GraphStep(LmConfig config, std::unique_ptr<StepProgram> program,
-            std::unique_ptr<StepRunner> runner);
+            std::unique_ptr<nn::ProgramRunner> runner);
 
   // False where the plain step serves.
   bool usable() const { return usable_; }
@@ -70,7 +60,7 @@ class GraphStep {
 
   LmConfig config_;
   std::unique_ptr<StepProgram> program_;
-  std::unique_ptr<StepRunner> runner_;  // before the program goes
+  std::unique_ptr<nn::ProgramRunner> runner_;  // before the program goes
   bool usable_;
   int left_to_check_;
   at::Tensor tokens_;  // of the last Run

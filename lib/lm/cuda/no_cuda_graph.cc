@@ -3,6 +3,6 @@
 
 namespace ppx::lm {
 
-std::unique_ptr<StepRunner> RecordCudaGraph(StepProgram& /*program*/) { return nullptr; }
+std::unique_ptr<nn::ProgramRunner> RecordCudaGraph(StepProgram& /*program*/) { return nullptr; }
 
 }  // namespace ppx::lm

@@ -154,10 +154,6 @@ int StepProgram::Splits(int heads) const {
   return std::clamp(kBlocksWanted / (rows_ * heads), 1, kMostSplits);
 }
 
-StepRows StepProgram::Rows() const {
-  return {input_.data_ptr(), rows_, streams(), static_cast<int>(chosen_.size(1))};
-}
-
 bool StepProgram::Supports(const LmConfig& config, const StepTensors& tensors) {
   const at::ScalarType type = TypeOf(tensors);
   if (type != at::kFloat && type != at::kBFloat16) return false;
@@ -165,7 +161,7 @@ bool StepProgram::Supports(const LmConfig& config, const StepTensors& tensors) {
   if (config.depformer_num_layers == 0) return false;
   for (const int width :
        {config.dim / config.num_heads, config.depformer_dim / config.depformer_num_heads}) {
-    if (width % 2 != 0 || width > cuda::kWidestHead) return false;
+    if (width % 2 != 0 || width > nn::cuda::kWidestHead) return false;
   }
   if (std::max(config.text_card, config.card) > cuda::kLargestCard) return false;
   bool all = Aligned(tensors.out_norm);

@@ -82,8 +82,11 @@ class StepProgram {
   int streams() const { return static_cast<int>(tensors_.embeddings.size()); }
   // What Enqueue reads, laid out as StepRows: [StepRows::Words] int32.
   const at::Tensor& input() const { return input_; }
-  // What it leaves: the tokens [rows, 1 + codebooks] int32, and on the way to them ...
-  const at::Tensor& chosen() const { return chosen_; }
+  StepRows RowsIn(void* memory) const {
+    return {memory, rows_, streams(), static_cast<int>(chosen_.size(1))};
+  }
+  // What it leaves: the tokens chosen [rows, 1 + codebooks] int32, and on the way to them ...
+  const at::Tensor& output() const { return chosen_; }
   const at::Tensor& hidden() const { return hidden_; }              // [rows, dim]
   const at::Tensor& text_logits() const { return text_logits_; }    // [rows, text_card]
   const at::Tensor& audio_logits() const { return audio_logits_; }  // [codebooks, rows, card]
@@ -388,7 +391,7 @@ class StepProgram {
 
   // So many runs that the blocks of all rows and heads fill a GPU.
   int Splits(int heads) const;
-  StepRows Rows() const;
+  StepRows Rows() const { return RowsIn(input_.data_ptr()); }
   // Of the constructor.
   bool FitsFewRows() const;
   void WriteDepthTables();

@@ -69,7 +69,7 @@ CudaGraph::~CudaGraph() {
   if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
 }
 
-void CudaGraph::Record(const std::function<void(cudaStream_t)>& enqueue) {
+void CudaGraph::RecordOperations(const std::function<void(cudaStream_t)>& enqueue) {
   const c10::DeviceIndex device = input_.device().index();
   const c10::cuda::CUDAGuard device_guard(input_.device());
   // What made the weights and the state ran on this stream; the recording is on another.

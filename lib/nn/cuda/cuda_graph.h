@@ -9,6 +9,9 @@
 #include <functional>
 #include <memory>
 
+#include "nn/cuda/launch.h"
+#include "nn/cuda/program_runner.h"
+
 namespace ppx::nn::cuda {
 
 // Throws base::Error (kResource) where `status` is an error.
@@ -17,25 +20,26 @@ void Check(cudaError_t status, const char* what);
 class GraphMemory;
 
 // Not thread-safe. What the operations read and write outlives it.
-class CudaGraph {
+class CudaGraph : public ProgramRunner {
  public:
   // `input` and `output`: contiguous, of 32-bit numbers, on the GPU.
   CudaGraph(const at::Tensor& input, const at::Tensor& output);
-  ~CudaGraph();
-  CudaGraph(const CudaGraph&) = delete;
-  CudaGraph& operator=(const CudaGraph&) = delete;
+  ~CudaGraph() override;
 
-  // What the next Run copies to `input`: pinned host memory, zeros at first.
-  int32_t* input() const { return in_.get(); }
+  // Runs the program's operations and then records them. The first run is for libraries to load
+  // their kernels and allocate their workspaces; the caller has filled input() with what leaves no
+  // trace.
+  template <class Program>
+  void Record(Program& program) {
+    RecordOperations([&](cudaStream_t stream) {
+      program.Enqueue([&](const auto& kernel) { Check(Launch(kernel, stream), "a kernel"); });
+    });
+  }
 
-  // Runs what `enqueue` puts on the stream, LibTorch's current one, and then records it. The first
-  // run is for libraries to load their kernels and allocate their workspaces; the caller has filled
-  // input() with what leaves no trace.
-  void Record(const std::function<void(cudaStream_t)>& enqueue);
-
-  // The output, in host memory until the next Run. Done when it returns, on the GPU too, and behind
-  // all that was put on LibTorch's current stream before.
-  const int32_t* Run();
+  // Pinned; zeros at first.
+  int32_t* input() override { return in_.get(); }
+  // Behind all that was put on LibTorch's current stream before.
+  const int32_t* Run() override;
 
  private:
   struct FreePinned {
@@ -43,6 +47,8 @@ class CudaGraph {
   };
   using Pinned = std::unique_ptr<int32_t, FreePinned>;
   static Pinned AllocatePinned(const at::Tensor& tensor);
+  // `enqueue` puts the operations on the stream, which is LibTorch's current one.
+  void RecordOperations(const std::function<void(cudaStream_t)>& enqueue);
   void Enqueue(const std::function<void(cudaStream_t)>& enqueue, cudaStream_t stream);
 
   at::Tensor input_;

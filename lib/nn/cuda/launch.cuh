@@ -1,10 +1,12 @@
 // lib/nn/cuda/launch.cuh: a team's kernel as a GPU's; for nvcc alone.
 #pragma once
 
-#include <cuda_runtime_api.h>
+#include <cooperative_groups.h>
 
+#include <algorithm>
 #include <type_traits>
 
+#include "nn/cuda/launch.h"
 #include "nn/cuda/team.cuh"
 
 namespace ppx::nn::cuda {
@@ -47,12 +49,84 @@ __global__ void __launch_bounds__(Kernel::kThreads, kMinBlocks<Kernel>)
   kernel(BlockTeam{}, blockIdx.x, shared);
 }
 
-// Queues the kernel on the stream. Returns the launch's error.
+// The phases from `begin` on; where there are several, the whole grid is on the GPU at once.
 template <class Kernel>
-cudaError_t LaunchBlocks(const Kernel& kernel, cudaStream_t stream) {
+__global__ void __launch_bounds__(Kernel::kThreads)
+    RunPhases(const __grid_constant__ Kernel kernel, int begin, int end) {
+  __shared__ typename Kernel::Shared shared;
+  const BlockTeam team;
+  const cooperative_groups::grid_group grid = cooperative_groups::this_grid();
+  typename Kernel::Task task = kernel.At(begin);
+  for (int phase = begin; phase < end; ++phase) {
+    for (int64_t block = blockIdx.x; block < kernel.Blocks(phase); block += gridDim.x) {
+      kernel.Run(team, task, block, shared);
+      team.Sync();
+    }
+    if (phase + 1 == end) break;
+    task = kernel.At(phase + 1);
+    kernel.Prefetch(team, task, blockIdx.x, gridDim.x);
+    grid.sync();
+  }
+}
+
+// How many blocks of RunPhases the current device holds at once; 0 where they cannot wait for each
+// other.
+template <class Kernel>
+cudaError_t Resident(int& blocks) {
+  int device = 0;
+  int waits = 0;
+  int processors = 0;
+  int of_processor = 0;
+  cudaError_t status = cudaGetDevice(&device);
+  if (status == cudaSuccess) {
+    status = cudaDeviceGetAttribute(&waits, cudaDevAttrCooperativeLaunch, device);
+  }
+  if (status == cudaSuccess) {
+    status = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  }
+  if (status == cudaSuccess) {
+    status = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_processor, RunPhases<Kernel>,
+                                                           Kernel::kThreads, 0);
+  }
+  blocks = waits != 0 ? processors * of_processor : 0;
+  return status;
+}
+
+template <class Kernel>
+cudaError_t LaunchPhases(const Kernel& kernel, cudaStream_t stream) {
+  int resident = 0;
+  const cudaError_t status = Resident<Kernel>(resident);
+  if (status != cudaSuccess) return status;
+  if (resident == 0) {
+    for (int phase = 0; phase < kernel.Phases(); ++phase) {
+      RunPhases<<<static_cast<unsigned>(kernel.Blocks(phase)), Kernel::kThreads, 0, stream>>>(
+          kernel, phase, phase + 1);
+    }
+    return cudaGetLastError();
+  }
+  Kernel argument = kernel;
+  int begin = 0;
+  int end = kernel.Phases();
+  void* arguments[] = {&argument, &begin, &end};
+  const auto grid = static_cast<unsigned>(std::min(resident, Kernel::kGrid));
+  return cudaLaunchCooperativeKernel(RunPhases<Kernel>, dim3(grid), dim3(Kernel::kThreads),
+                                     arguments, 0, stream);
+}
+
+template <class Kernel, class = void>
+constexpr bool kHasPhases = false;
+template <class Kernel>
+constexpr bool kHasPhases<Kernel, std::void_t<typename Kernel::Task>> = true;
+
+template <class Kernel>
+cudaError_t Launch(const Kernel& kernel, cudaStream_t stream) {
   static_assert(Kernel::kThreads % 32 == 0 && Kernel::kThreads / BlockTeam::kLanes <= kMaxGroups);
-  Run<<<static_cast<unsigned>(kernel.Blocks()), Kernel::kThreads, 0, stream>>>(kernel);
-  return cudaGetLastError();
+  if constexpr (kHasPhases<Kernel>) {
+    return LaunchPhases(kernel, stream);
+  } else {
+    Run<<<static_cast<unsigned>(kernel.Blocks()), Kernel::kThreads, 0, stream>>>(kernel);
+    return cudaGetLastError();
+  }
 }
 
 }  // namespace ppx::nn::cuda

@@ -10,19 +10,22 @@
 
 namespace ppx::nn::cuda {
 
+// Of a step that is recorded.
+inline constexpr int kWidestHead = 128;
+
 // Where the groups of a block meet.
-template <int kGroups, int kWidest>
+template <int kGroups>
 struct SoftmaxParts {
   float highest[kGroups];
   float total[kGroups];
-  float weighted[kGroups][kWidest];
+  float weighted[kGroups][kWidestHead];
 };
 
 // Of one group; each lane holds its chunks of the query and of the weighted values. Vectors have at
-// most kWidest elements.
-template <class Team, int kWidest>
+// most kWidestHead elements.
+template <class Team>
 struct OnlineSoftmax {
-  static constexpr int kLaneChunks = (kWidest / kChunk + Team::kLanes - 1) / Team::kLanes;
+  static constexpr int kLaneChunks = (kWidestHead / kChunk + Team::kLanes - 1) / Team::kLanes;
   static constexpr int kTile = 4;  // positions whose keys and values are asked for at once
 
   float highest = -FLT_MAX;
@@ -68,6 +71,17 @@ struct OnlineSoftmax {
     highest = raised;
   }
 
+  // The same of whole vectors.
+  PPX_DEVICE void Add(Team team, const float* key, const float* value, int elements) {
+    const auto own = [&](const float* vector, int j, int i) {
+      const int element = (team.lane() + j * Team::kLanes) * kChunk + i;
+      return element < elements ? vector[element] : 0.0F;
+    };
+    Add(
+        team, [&](int j, int i) { return own(key, j, i); },
+        [&](int j, int i) { return own(value, j, i); });
+  }
+
   // The group's share, every groups()-th, of the positions begin .. end-1, counted from the one in
   // cell `first_cell` of a ring [capacity, elements]. There are at most `capacity` positions.
   template <class T>
@@ -103,8 +117,7 @@ struct OnlineSoftmax {
   // All threads of the block call it. store(i, weighted, highest, total) gets element i of the
   // weighted values of all groups, not yet divided by their total weight.
   template <int kGroups, class Store>
-  PPX_DEVICE void Merge(Team team, SoftmaxParts<kGroups, kWidest>& parts, int elements,
-                        Store store) const {
+  PPX_DEVICE void Merge(Team team, SoftmaxParts<kGroups>& parts, int elements, Store store) const {
     if (team.lane() == 0) {
       parts.highest[team.group()] = highest;
       parts.total[team.group()] = total;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kWarp = 32;
 constexpr int kWarps = 4;
+constexpr int kWidestHead = RingAttentionArguments::kWidestHead;
 constexpr int kLaneValues = kWidestHead / kWarp;
 
 __device__ float ToFloat(float x) { return x; }

@@ -25,12 +25,11 @@ struct RingAttentionArguments {
   int block;
   bool mask_next_slot;
   bool bf16;  // else float32
+
+  static constexpr int kWidestHead = 256;  // wider ones have no kernel
 };
 
 // One thread block for each (row, head). Returns the launch's error.
 cudaError_t LaunchRingAttention(const RingAttentionArguments& arguments, cudaStream_t stream);
-
-// Heads wider than this have no kernel.
-inline constexpr int kWidestHead = 256;
 
 }  // namespace ppx::nn::cuda

@@ -15,7 +15,8 @@ at::Tensor RingAttentionCuda(const RingAttentionSpec& spec, const at::Tensor& qk
                              const std::vector<int64_t>& offsets,
                              const at::Tensor& inverse_frequencies) {
   const bool known_type = qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16;
-  if (!known_type || spec.head_dim > cuda::kWidestHead || spec.head_dim % 2 != 0) {
+  if (!known_type || spec.head_dim > cuda::RingAttentionArguments::kWidestHead ||
+      spec.head_dim % 2 != 0) {
     return RingAttentionPlain(spec, qkv, rings, slots, offsets, inverse_frequencies);
   }
   CheckRingFits(spec, qkv.size(1), rings.places, slots, offsets);

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "engine/device.h"
 #include "support/gpu.h"
-#include "support/host_team.h"
+#include "support/host_runner.h"
 #include "support/memory_checkpoint.h"
 #include "support/random_mimi.h"
 #include "support/tolerance.h"
@@ -80,23 +80,7 @@ struct Codec {
   MimiDecoder decoder;
 };
 
-// A frame's program run on the host, where the GPU would replay a graph.
-class HostRunner : public CodecRunner {
- public:
-  explicit HostRunner(CodecProgram& program) : program_(program) {}
-  FrameRows rows() override { return {program_.input().data_ptr(), program_.rows()}; }
-  const int32_t* Run() override {
-    program_.Enqueue([](const auto& kernel) { test::RunSerial(kernel); });
-    return static_cast<const int32_t*>(program_.output().data_ptr());
-  }
-
- protected:
-  CodecProgram& program_;
-};
-
-std::unique_ptr<CodecRunner> OnHost(CodecProgram& program) {
-  return std::make_unique<HostRunner>(program);
-}
+using HostRunner = test::HostRunner<CodecProgram>;
 
 // Calls part(frame, row's input, slots) for frames in which slots join at their own times, one is
 // reset and used again, one falls silent for a while, rows come in changing order with padding
@@ -204,7 +188,7 @@ TEST_CASE("the encoder's program, run on the host, gives the plain codes") {
   for (const MimiConfig& config : {OddConfig(), EvenConfig(), FlatConfig()}) {
     CAPTURE(config.steps_per_frame());
     const Codec codec(config, 4);
-    GraphEncoder graph(codec.encoder, OnHost);
+    GraphEncoder graph(codec.encoder, HostRunner::Make);
     CheckEncoder(codec, graph, 45, kTolerance);
   }
 }
@@ -214,7 +198,7 @@ TEST_CASE("the decoder's program, run on the host, gives the plain samples") {
   for (const MimiConfig& config : {OddConfig(), EvenConfig(), FlatConfig()}) {
     CAPTURE(config.steps_per_frame());
     const Codec codec(config, 4);
-    GraphDecoder graph(codec.decoder, OnHost);
+    GraphDecoder graph(codec.decoder, HostRunner::Make);
     CheckDecoder(codec, graph, 45, kTolerance);
   }
 }
@@ -222,16 +206,16 @@ TEST_CASE("the decoder's program, run on the host, gives the plain samples") {
 TEST_CASE("one codebook, the semantic one alone") {
   at::manual_seed(33);
   const Codec codec(OddConfig(), 1);
-  GraphEncoder encoder(codec.encoder, OnHost);
+  GraphEncoder encoder(codec.encoder, HostRunner::Make);
   CheckEncoder(codec, encoder, 12, kTolerance);
-  GraphDecoder decoder(codec.decoder, OnHost);
+  GraphDecoder decoder(codec.decoder, HostRunner::Make);
   CheckDecoder(codec, decoder, 12, kTolerance);
 }
 
 TEST_CASE("many frames at once and taps in between go by the plain path, of the same state") {
   at::manual_seed(34);
   const Codec codec(OddConfig(), 4);
-  GraphEncoder graph(codec.encoder, OnHost);
+  GraphEncoder graph(codec.encoder, HostRunner::Make);
   nn::SlotState plain = codec.encoder.NewState(kSlots);
   nn::SlotState fast = codec.encoder.NewState(kSlots);
   const nn::SlotIds slots{1, 0};
@@ -316,7 +300,7 @@ TEST_CASE("what cannot be recorded is left to the plain path") {
   nn::SlotState out = codec.decoder.NewState(1);
   CHECK(CodecProgram::Encode(codec.encoder, in) == nullptr);
   CHECK(CodecProgram::Decode(codec.decoder, out) == nullptr);
-  GraphEncoder graph(codec.encoder, OnHost);
+  GraphEncoder graph(codec.encoder, HostRunner::Make);
   const at::Tensor pcm = Samples(codec, 1);
   nn::SlotState plain = codec.encoder.NewState(1);
   test::CheckEqual(graph.Encode(pcm, in, {0}), codec.encoder.Encode(pcm, plain, {0}));
@@ -333,7 +317,7 @@ TEST_CASE("what cannot be recorded is left to the plain path") {
 TEST_CASE("a code that is in no codebook is refused before the kernels see it") {
   at::manual_seed(37);
   const Codec codec(OddConfig(), 4);
-  GraphDecoder graph(codec.decoder, OnHost);
+  GraphDecoder graph(codec.decoder, HostRunner::Make);
   nn::SlotState state = codec.decoder.NewState(1);
   for (const int64_t code : {int64_t{-1}, int64_t{codec.config.quantizer.bins}}) {
     at::Tensor codes = Codes(codec, 1);

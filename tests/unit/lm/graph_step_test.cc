@@ -9,9 +9,9 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "host_runner.h"
 #include "lm/lm_model.h"
 #include "support/gpu.h"
+#include "support/host_runner.h"
 #include "support/random_lm.h"
 #include "support/tolerance.h"
 
@@ -57,11 +57,9 @@ LmConfig FewRowsConfig() {
   return config;
 }
 
-using MakeRunner = std::function<std::unique_ptr<StepRunner>(StepProgram&)>;
+using MakeRunner = std::function<std::unique_ptr<nn::ProgramRunner>(StepProgram&)>;
 
-std::unique_ptr<StepRunner> OnHost(StepProgram& program) {
-  return std::make_unique<test::HostRunner>(program);
-}
+using HostRunner = test::HostRunner<StepProgram>;
 
 void Install(const LmModel& model, LmState& state, const MakeRunner& make_runner) {
   auto program = model.MakeProgram(state);
@@ -128,7 +126,7 @@ TEST_CASE("the program of a step, run on the host, gives the plain step's tokens
       const LmModel model = MakeModel(with_rule, at::kFloat);
       LmState plain = model.NewState(3);
       LmState fast = model.NewState(3);
-      Install(model, fast, OnHost);
+      Install(model, fast, HostRunner::Make);
       const auto expected = Play(model, plain, /*plain=*/true);
       CHECK(Play(model, fast, /*plain=*/false) == expected);
       CHECK(fast.graph->trusted());
@@ -148,7 +146,7 @@ TEST_CASE("fewer rows than the program has, and rings sized by the dialogues") {
   const std::vector<int64_t> steps{15, 9, 6, 1, 0};  // slots 1 and 2 are filled to the last step
   LmState plain = model.NewState(steps);
   LmState fast = model.NewState(steps);
-  Install(model, fast, OnHost);
+  Install(model, fast, HostRunner::Make);
   CHECK(Play(model, fast, false, 15) == Play(model, plain, true, 15));
   CHECK(fast.graph->trusted());
   // The first step of slot 0 ran no model, so its ring has room for one more.
@@ -160,7 +158,7 @@ TEST_CASE("fewer rows than the program has, and rings sized by the dialogues") {
   const std::vector<int64_t> mixed{0, 0, 26};
   plain = model.NewState(mixed);
   fast = model.NewState(mixed);
-  Install(model, fast, OnHost);
+  Install(model, fast, HostRunner::Make);
   const auto expected = Play(model, plain, true);
   CHECK(Play(model, fast, false) == expected);
   CHECK(fast.graph->trusted());
@@ -176,7 +174,7 @@ TEST_CASE("a model without positional embedding is recorded too") {
   const LmModel model = MakeModel(config, at::kFloat);
   LmState plain = model.NewState(3);
   LmState fast = model.NewState(3);
-  Install(model, fast, OnHost);
+  Install(model, fast, HostRunner::Make);
   CHECK(Play(model, fast, false) == Play(model, plain, true));
   CHECK(fast.graph->trusted());
 }
@@ -190,7 +188,7 @@ TEST_CASE("few rows have kernels of their own, more rows LibTorch's products") {
     CAPTURE(slots);
     LmState fast = model.NewState(slots);
     CHECK(model.MakeProgram(fast)->fused() == (slots <= cuda::kMostRows));
-    Install(model, fast, OnHost);
+    Install(model, fast, HostRunner::Make);
     CHECK(Play(model, fast, false, 30) == expected);
     CHECK(fast.graph->trusted());
   }
@@ -202,26 +200,26 @@ TEST_CASE("bfloat16 is trusted too, and its first steps are the plain step's") {
     const LmModel model = MakeModel(config, at::kBFloat16);
     LmState plain = model.NewState(3);
     LmState fast = model.NewState(3);
-    Install(model, fast, OnHost);
+    Install(model, fast, HostRunner::Make);
     Play(model, fast, false);
     CHECK(fast.graph->trusted());
 
     LmState begun = model.NewState(3);
-    Install(model, begun, OnHost);
+    Install(model, begun, HostRunner::Make);
     CHECK(Play(model, begun, false, 5) == Play(model, plain, true, 5));
     CheckSameRings(begun, plain, 0);
   }
 }
 
 // What a broken GPU, driver or kernel could do.
-class BrokenRunner : public test::HostRunner {
+class BrokenRunner : public HostRunner {
  public:
   enum class Fault { kHidden, kTextLogits, kAudioLogits, kDraws, kProvided, kThrows, kNan };
   BrokenRunner(StepProgram& program, Fault fault) : HostRunner(program), fault_(fault) {}
   const int32_t* Run() override {
     if (fault_ == Fault::kThrows) throw std::runtime_error("out of order");
     HostRunner::Run();
-    const at::Tensor& chosen = program_.chosen();
+    const at::Tensor& chosen = program_.output();
     if (fault_ == Fault::kHidden) program_.hidden().select(1, 0).add_(1);
     if (fault_ == Fault::kNan) program_.hidden().select(1, 0).fill_(std::nanf(""));
     if (fault_ == Fault::kTextLogits) program_.text_logits().mul_(1.1);
@@ -271,7 +269,7 @@ TEST_CASE("tokens that no table has are refused before the kernels see them") {
   at::manual_seed(26);
   const LmModel model = MakeModel(test::SmallLmConfig(), at::kFloat);
   LmState state = model.NewState(1);
-  Install(model, state, OnHost);
+  Install(model, state, HostRunner::Make);
   StepInput input{.slot = 0, .user = {1, 2, 3, 4}};
   model.Step(std::span(&input, 1), state);
   input.user[2] = model.config().card + 1;

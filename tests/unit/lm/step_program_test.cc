@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <functional>
 
-#include "host_runner.h"
+#include "lm/cuda/graph_step.h"
 #include "lm/sampler.h"
 #include "nn/transformer.h"
 #include "support/gpu.h"
+#include "support/host_runner.h"
 #include "support/random_lm.h"
 #include "support/tolerance.h"
 
@@ -99,19 +100,17 @@ nn::RingAttentionSpec Attention(int dim, int heads, int context, double max_peri
           .rope_max_period = max_period};
 }
 
-using MakeRunner = std::function<std::unique_ptr<StepRunner>(StepProgram&)>;
+using MakeRunner = std::function<std::unique_ptr<nn::ProgramRunner>(StepProgram&)>;
 
-std::unique_ptr<StepRunner> OnHost(StepProgram& program) {
-  return std::make_unique<test::HostRunner>(program);
-}
+using HostRunner = test::HostRunner<StepProgram>;
 
 // Threads that meet only where the kernels make them: three groups of lanes.
-class ThreadRunner : public test::HostRunner {
+class ThreadRunner : public HostRunner {
  public:
   using HostRunner::HostRunner;
   const int32_t* Run() override {
     program_.Enqueue([](const auto& kernel) { test::RunThreads(kernel, 48); });
-    return program_.chosen().const_data_ptr<int32_t>();
+    return program_.output().const_data_ptr<int32_t>();
   }
 };
 
@@ -167,7 +166,7 @@ Played Play(const LmConfig& config, const Form& form, const MakeRunner& make_run
   Played played;
   played.fused = program.fused();
   for (int time = 0; time < kSteps; ++time) {
-    Fill(config, runner->rows(), time, form.dtype == at::kBFloat16);
+    Fill(config, program.RowsIn(runner->input()), time, form.dtype == at::kBFloat16);
     runner->Run();
     const auto keep = [](const at::Tensor& tensor) {
       return tensor.to(at::kCPU, at::kFloat, false, true);
@@ -175,7 +174,7 @@ Played Play(const LmConfig& config, const Form& form, const MakeRunner& make_run
     played.hidden.push_back(keep(program.hidden()));
     played.text_logits.push_back(keep(program.text_logits()));
     played.audio_logits.push_back(keep(program.audio_logits()));
-    played.chosen.push_back(keep(program.chosen()));
+    played.chosen.push_back(keep(program.output()));
   }
   for (const StepTensors::Layer& layer : tensors.layers) {
     played.rings.push_back(layer.keys.to(at::kCPU, at::kFloat));
@@ -229,7 +228,7 @@ void CheckForms(const MakeRunner& make_runner, at::Device device, double float_t
 }
 
 TEST_CASE("few rows, many rows and int8 weights give the same step") {
-  CheckForms(OnHost, at::kCPU, 1e-4);
+  CheckForms(HostRunner::Make, at::kCPU, 1e-4);
 }
 
 TEST_CASE("few rows by many threads") {
@@ -239,7 +238,7 @@ TEST_CASE("few rows by many threads") {
       config, form, [](StepProgram& program) { return std::make_unique<ThreadRunner>(program); },
       at::kCPU);
   CHECK(threads.fused);
-  CheckSame(threads, Play(config, form, OnHost, at::kCPU), form.rows, 1e-5);
+  CheckSame(threads, Play(config, form, HostRunner::Make, at::kCPU), form.rows, 1e-5);
 }
 
 TEST_CASE("rows of no whole words, and depth steps of both types, are left to LibTorch") {
