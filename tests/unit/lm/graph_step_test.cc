@@ -9,7 +9,9 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "engine/engine.h"
 #include "lm/lm_model.h"
+#include "support/golden_files.h"
 #include "support/gpu.h"
 #include "support/host_runner.h"
 #include "support/random_lm.h"
@@ -18,22 +20,26 @@
 namespace ppx::lm {
 namespace {
 
-// Every tensor is stored in a type that loading converts, so that it gets aligned memory of its own
-// instead of a place in the mapped file.
-LmModel MakeModel(const LmConfig& config, at::ScalarType dtype, at::Device device = at::kCPU,
-                  const LmOptions& options = {}) {
+LmModel Load(const LmConfig& config, std::shared_ptr<const weights::SafetensorsFile> file,
+             const nn::WeightLoader::Options& options) {
   at::set_num_threads(1);  // a second one costs more than the small sums of these models
+  static std::vector<std::shared_ptr<const weights::SafetensorsFile>> files;
+  files.push_back(std::move(file));  // which tensors may lie in
+  nn::WeightLoader loader(files.back(), options);
+  LmModel model(config, loader);
+  loader.Finish();
+  return model;
+}
+
+// Random weights. Every tensor is stored in a type that loading converts, so that it gets aligned
+// memory of its own instead of a place in the mapped file.
+LmModel MakeModel(const LmConfig& config, at::ScalarType dtype, at::Device device = at::kCPU) {
   auto tensors = test::RandomLmTensors(config, config.dep_q);
   for (auto& [name, tensor] : tensors) {
     const bool norm = name.find("norm") != std::string::npos;
     tensor = tensor.to(norm || dtype == at::kFloat ? at::kBFloat16 : at::kFloat);
   }
-  static std::vector<std::shared_ptr<const weights::SafetensorsFile>> files;
-  files.push_back(test::MemoryCheckpoint(tensors));
-  nn::WeightLoader loader(files.back(), {.device = device, .dtype = dtype});
-  LmModel model(config, loader, options);
-  loader.Finish();
-  return model;
+  return Load(config, test::MemoryCheckpoint(tensors), {.device = device, .dtype = dtype});
 }
 
 // Heads of 24 and 10, gates of 44 and 43: rows that are whole chunks and rows that are not.
@@ -211,6 +217,69 @@ TEST_CASE("bfloat16 is trusted too, and its first steps are the plain step's") {
   }
 }
 
+// Three dialogues of `slots`, with activations of both types.
+void CheckInt8(const std::function<LmModel(at::ScalarType)>& make, int slots, bool fused,
+               const MakeRunner& make_runner, double tolerance) {
+  CAPTURE(slots);
+  const LmModel model = make(at::kFloat);
+  LmState plain = model.NewState(slots);
+  LmState fast = model.NewState(slots);
+  CHECK(model.MakeProgram(fast)->fused() == fused);
+  Install(model, fast, make_runner);
+  CHECK(Play(model, fast, false, 40) == Play(model, plain, true, 40));
+  CHECK(fast.graph->trusted());
+  CheckSameRings(fast, plain, tolerance);
+
+  // The plain step rounds the weights, the products of few rows do not.
+  const LmModel narrow = make(at::kBFloat16);
+  LmState state = narrow.NewState(slots);
+  Install(narrow, state, make_runner);
+  Play(narrow, state, false, 40);
+  CHECK(state.graph->trusted());
+}
+
+// From the weight loader to the recorded step, as the engine goes with --quantize int8 on a GPU.
+void CheckInt8OfLoader(at::Device device, const MakeRunner& make_runner, double tolerance) {
+  LmConfig wide = FewRowsConfig();
+  wide.dim = 64;
+  wide.text_card = 100;
+  wide.card = 96;
+  wide.depformer_dim = 32;
+  auto tensors = test::RandomLmTensors(wide, wide.dep_q);
+  for (auto& [name, tensor] : tensors) {
+    // Products that do not enlarge: others carry bfloat16's roundings on and on.
+    const bool norm = name.find("norm") != std::string::npos;
+    if (!norm) tensor = tensor * (1.5 / std::sqrt(static_cast<double>(tensor.size(-1))));
+    tensor = tensor.to(at::kHalf);  // which loading converts to either type
+  }
+  const auto file = test::MemoryCheckpoint(tensors);
+  const auto random = [&](at::ScalarType dtype) {
+    return Load(wide, file, {.device = device, .dtype = dtype, .int8 = true});
+  };
+  CheckInt8(random, 3, /*fused=*/true, make_runner, tolerance);
+  CheckInt8(random, 9, /*fused=*/false, make_runner, tolerance);
+
+  const LmConfig config = engine::ModelConfig::Read(test::TinyModel("config.json")).lm;
+  const auto stored = weights::SafetensorsFile::Open(test::TinyModel("model.safetensors"));
+  const auto tiny = [&](at::ScalarType dtype) {
+    return Load(config, stored, {.device = device, .dtype = dtype, .int8 = true});
+  };
+  // The depth transformer's gate has 88 numbers: in int8 no whole words.
+  CheckInt8(tiny, 3, /*fused=*/false, make_runner, tolerance);
+
+  // They are other numbers than the stored ones.
+  const LmModel quantised = tiny(at::kFloat);
+  const LmModel exact = Load(config, stored, {.device = device, .dtype = at::kFloat});
+  LmState ours = quantised.NewState(3);
+  LmState theirs = exact.NewState(3);
+  CHECK(Play(quantised, ours, true, 40) != Play(exact, theirs, true, 40));
+}
+
+TEST_CASE("the loader's int8 weights through the program, on the host") {
+  at::manual_seed(29);
+  CheckInt8OfLoader(at::kCPU, HostRunner::Make, 1e-4);
+}
+
 // What a broken GPU, driver or kernel could do.
 class BrokenRunner : public HostRunner {
  public:
@@ -320,6 +389,13 @@ TEST_CASE("on a GPU: the graph's tokens are the plain step's") {
   CHECK(Play(model, mixed, false) == Play(model, whole, false));
   CHECK(mixed.graph->trusted());
   CheckSameRings(mixed, whole, 0);
+}
+
+TEST_CASE("on a GPU: the loader's int8 weights through the graph") {
+  const std::optional<at::Device> gpu = test::OpenGpuForKernels();
+  if (!gpu) return;
+  at::manual_seed(30);
+  CheckInt8OfLoader(*gpu, RecordCudaGraph, 1e-3);
 }
 
 }  // namespace
