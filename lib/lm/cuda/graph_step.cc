@@ -103,6 +103,7 @@ bool GraphStep::Agrees(const nn::SlotIds& live, const at::Tensor& plain_tokens,
         if (token != plain[row][stream]) return false;
         continue;
       }
+      if (token < 0 || token >= logits.size(0)) return false;
       // The plain draw from the same logits. Equal logits are drawn in any order.
       const SlotSettings& settings = state.settings[slot];
       const SamplingOptions& sampling = settings.sampling;

@@ -283,7 +283,16 @@ TEST_CASE("the loader's int8 weights through the program, on the host") {
 // What a broken GPU, driver or kernel could do.
 class BrokenRunner : public HostRunner {
  public:
-  enum class Fault { kHidden, kTextLogits, kAudioLogits, kDraws, kProvided, kThrows, kNan };
+  enum class Fault {
+    kHidden,
+    kTextLogits,
+    kAudioLogits,
+    kDraws,
+    kNoToken,
+    kProvided,
+    kThrows,
+    kNan
+  };
   BrokenRunner(StepProgram& program, Fault fault) : HostRunner(program), fault_(fault) {}
   const int32_t* Run() override {
     if (fault_ == Fault::kThrows) throw std::runtime_error("out of order");
@@ -294,6 +303,7 @@ class BrokenRunner : public HostRunner {
     if (fault_ == Fault::kTextLogits) program_.text_logits().mul_(1.1);
     if (fault_ == Fault::kAudioLogits) program_.audio_logits()[1].mul_(1.1);
     if (fault_ == Fault::kDraws) chosen.select(1, 0).add_(1).remainder_(4);
+    if (fault_ == Fault::kNoToken) chosen.fill_(1 << 20);
     if (fault_ == Fault::kProvided) {
       // In the first steps of a dialogue, the delayed streams are provided.
       chosen.select(1, 2).fill_(0);
@@ -310,7 +320,7 @@ TEST_CASE("a step that disagrees or fails is not used, and changes no token") {
   const LmModel model = MakeModel(test::SmallLmConfig(), at::kFloat);
   using Fault = BrokenRunner::Fault;
   for (const Fault fault : {Fault::kHidden, Fault::kTextLogits, Fault::kAudioLogits, Fault::kDraws,
-                            Fault::kProvided, Fault::kThrows, Fault::kNan}) {
+                            Fault::kNoToken, Fault::kProvided, Fault::kThrows, Fault::kNan}) {
     CAPTURE(static_cast<int>(fault));
     LmState plain = model.NewState(3);
     LmState fast = model.NewState(3);
