@@ -8,9 +8,6 @@
 namespace ppx::kernels {
 namespace {
 
-constexpr int64_t Least(int64_t a, int64_t b) { return a < b ? a : b; }
-constexpr int64_t Most(int64_t a, int64_t b) { return a > b ? a : b; }
-
 // Touches the lines of [from, from + bytes) in order. Processors fetch ahead of reads in order, and
 // lose track of reads that jump between rows.
 inline void Touch(const void* from, int64_t bytes) {

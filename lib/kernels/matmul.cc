@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <type_traits>
 #include <vector>
 
@@ -63,8 +62,8 @@ void QuantiseRows(const T* x, const RowLayout& layout, WeightForm form, int64_t 
   const int64_t padded = PaddedInputs(form, inputs);
   // A line further apart than a power of two, or all rows would want one place in the first cache.
   const int64_t stride = padded + kLine;
-  prepared.groups = padded / kActivationGroup;
-  prepared.parts = padded / StartInputs(form);
+  prepared.groups = Groups(padded, kActivationGroup);
+  prepared.parts = Groups(padded, StartInputs(form));
   Grow(prepared.scales, layout.rows * prepared.groups);
   Grow(prepared.starts, layout.rows * prepared.parts);
   Grow(prepared.storage, layout.rows * stride);
@@ -75,6 +74,7 @@ void QuantiseRows(const T* x, const RowLayout& layout, WeightForm form, int64_t 
     for (int64_t row = task * kRowsPerTask; row < end; ++row) {
       quantise({.x = x + layout.Offset(row),
                 .inputs = inputs,
+                .padded_inputs = padded,
                 .start_inputs = StartInputs(form),
                 .zero_point = ZeroPoint(form),
                 .q = reinterpret_cast<int8_t*>(prepared.storage.data()) + row * stride,
@@ -131,14 +131,9 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
 
   alignas(64) float sums[kMostRows][kPanel];
   alignas(64) float panel_bias[kPanel] = {};
-  alignas(64) float panel_scales[kPanel] = {};
   if (bias != nullptr) std::copy(bias + first, bias + first + used, panel_bias);
   // The sums of int8 are scaled at the end, and the bias is not.
   const bool scaled = form == WeightForm::kInt8;
-  if (scaled) {
-    std::memcpy(panel_scales, weights + InputBytes(form, columns, inputs),
-                static_cast<size_t>(columns) * sizeof(float));
-  }
   const int64_t rows = end - begin;
   kernels.begin(rows, scaled || bias == nullptr ? nullptr : panel_bias, sums[0]);
   // A single tile waits for memory, and may be wider than is best for the registers.
@@ -173,10 +168,12 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
       multiply(job);
     }
   }
+  // Read here, where they are next in the stream of weights: sooner a thread would wait for them.
+  const std::byte* scales = weights + InputBytes(form, columns, inputs);
   const PanelResult result{.sums = sums[0],
                            .rows = rows,
                            .columns = used,
-                           .scales = scaled ? panel_scales : nullptr,
+                           .scales = scaled ? reinterpret_cast<const float*>(scales) : nullptr,
                            .bias = scaled ? panel_bias : nullptr,
                            .y = y + begin * y_stride + first,
                            .y_stride = y_stride};

@@ -27,8 +27,9 @@ const char* Name(WeightForm form);  // "f32", "bf16", "int8", "int4"
 
 // Inputs that share a scale of the weights, of kInt4.
 inline constexpr int64_t kInt4Group = 32;
-// Inputs that share a scale of the activations, in both integer forms. A power of two.
-inline constexpr int64_t kActivationGroup = 256;
+// Inputs that share a scale of the activations, in both integer forms; the last ones of a row may
+// be fewer. A power of two.
+inline constexpr int64_t kActivationGroup = 512;
 
 // Where the source's numbers are: row-major [outputs, inputs], finite.
 struct MatrixSource {

@@ -22,7 +22,10 @@ inline constexpr int64_t kSixteen = 16;       // outputs of one 512-bit register
 inline constexpr int64_t kSixteenBytes = 64;  // that it holds
 inline constexpr int kTileRows = 6;           // rows that a kernel computes at once, at most
 
-constexpr int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+inline constexpr int64_t kIntegerInputs = 256;  // what integer forms round a row's inputs up to
+
+constexpr int64_t Groups(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
+constexpr int64_t RoundUp(int64_t n, int64_t unit) { return Groups(n, unit) * unit; }
 
 // Inputs that share 4 bytes.
 constexpr int64_t UnitInputs(WeightForm form) {
@@ -35,7 +38,7 @@ constexpr int64_t UnitInputs(WeightForm form) {
 constexpr int64_t PaddedInputs(WeightForm form, int64_t inputs) {
   return form == WeightForm::kF32    ? inputs
          : form == WeightForm::kBf16 ? RoundUp(inputs, 2)
-                                     : RoundUp(inputs, kActivationGroup);
+                                     : RoundUp(inputs, kIntegerInputs);
 }
 
 // Bytes of so many inputs of a panel, without what follows the last one.
@@ -51,8 +54,8 @@ constexpr int64_t PanelBytes(WeightForm form, int64_t columns, int64_t inputs) {
   return InputBytes(form, columns, PaddedInputs(form, inputs)) + scales;
 }
 
-// Inputs whose products with an integer form are summed as integers, and what is added to its
-// weights to make them unsigned.
+// Inputs, at most, whose products with an integer form are summed as integers, and what is added to
+// its weights to make them unsigned.
 constexpr int64_t StartInputs(WeightForm form) {
   return form == WeightForm::kInt4 ? kInt4Group : kActivationGroup;
 }
@@ -84,9 +87,10 @@ struct PanelJob {
 struct QuantisedRow {
   const void* x = nullptr;  // [inputs] float or bfloat16
   int64_t inputs = 0;
+  int64_t padded_inputs = 0;
   int64_t start_inputs = 0;
   int32_t zero_point = 0;  // of the weights
-  // [padded inputs], [padded / kActivationGroup], [padded / start_inputs]
+  // [padded_inputs], one for each kActivationGroup of them, one for each start_inputs
   int8_t* q = nullptr;
   float* scales = nullptr;
   int32_t* starts = nullptr;
@@ -97,7 +101,8 @@ struct PanelResult {
   const float* sums = nullptr;  // [rows][kPanel]
   int64_t rows = 0;
   int64_t columns = 0;
-  // [kPanel] both, or both null: y = sum * scale + bias, rounded after each operation.
+  // [columns up to a whole kSixteen] both, or both null: y = sum * scale + bias, rounded after each
+  // operation.
   const float* scales = nullptr;
   const float* bias = nullptr;
   void* y = nullptr;

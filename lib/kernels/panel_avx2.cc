@@ -101,25 +101,25 @@ struct BFloat16 {
 struct Int8 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job, int sixteen) {
-    constexpr int64_t kSteps = kActivationGroup / 4;
     const __m256i offset = _mm256_set1_epi8(-128);
     Sums<rows> sums(job, sixteen);
     const std::byte* weights = job.weights + sixteen * kSixteenBytes;
-    for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
+    for (int64_t begin = 0; begin < job.inputs; begin += kActivationGroup) {
+      const int64_t end = Least(job.inputs, begin + kActivationGroup);
       __m256i low[rows];
       __m256i high[rows];
       for (int r = 0; r < rows; ++r) low[r] = high[r] = _mm256_setzero_si256();
-      for (int64_t i = 0; i < kSteps; ++i, weights += sixteens * kSixteenBytes) {
+      for (int64_t i = begin; i < end; i += 4, weights += sixteens * kSixteenBytes) {
         const __m256i w_low = _mm256_xor_si256(LoadBytes(weights), offset);
         const __m256i w_high = _mm256_xor_si256(LoadBytes(weights + 32), offset);
         for (int r = 0; r < rows; ++r) {
-          const __m256i x = Broadcast4Bytes(job.x[r] + (group * kSteps + i) * 4);
+          const __m256i x = Broadcast4Bytes(job.x[r] + i);
           low[r] = AddDotBytes(low[r], w_low, x);
           high[r] = AddDotBytes(high[r], w_high, x);
         }
       }
       for (int r = 0; r < rows; ++r) {
-        const __m256 scale = _mm256_set1_ps(job.scales[r][group]);
+        const __m256 scale = _mm256_set1_ps(job.scales[r][begin / kActivationGroup]);
         sums.low[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(low[r]), scale, sums.low[r]);
         sums.high[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(high[r]), scale, sums.high[r]);
       }
@@ -137,7 +137,8 @@ struct Int4 {
     Sums<rows> sums(job, sixteen);
     __m256 scaled_low[rows];
     __m256 scaled_high[rows];
-    for (int64_t group = 0; group < job.inputs / kInt4Group; ++group) {
+    const int64_t groups = job.inputs / kInt4Group;
+    for (int64_t group = 0; group < groups; ++group) {
       const std::byte* scales = job.weights + group * kGroupBytes + sixteen * kSixteen * 2;
       const std::byte* weights =
           job.weights + group * kGroupBytes + sixteens * kSixteen * 2 + sixteen * kSixteenBytes;
@@ -172,7 +173,7 @@ struct Int4 {
                                   : _mm256_fmadd_ps(wide_low, scale_low, scaled_low[r]);
         scaled_high[r] = part == 0 ? _mm256_mul_ps(wide_high, scale_high)
                                    : _mm256_fmadd_ps(wide_high, scale_high, scaled_high[r]);
-        if (part != kActivationGroup / kInt4Group - 1) continue;
+        if (part != kActivationGroup / kInt4Group - 1 && group != groups - 1) continue;
         const __m256 x_scale = _mm256_set1_ps(job.scales[r][group * kInt4Group / kActivationGroup]);
         sums.low[r] = _mm256_fmadd_ps(scaled_low[r], x_scale, sums.low[r]);
         sums.high[r] = _mm256_fmadd_ps(scaled_high[r], x_scale, sums.high[r]);

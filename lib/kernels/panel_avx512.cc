@@ -144,22 +144,23 @@ struct BFloat16 {
 struct Int8 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
-    constexpr int64_t kSteps = kActivationGroup / 4;
     const Rows<rows> row(job);
     Ahead ahead(job, sixteens * kSixteenBytes);
     const std::byte* weights = job.weights;
-    for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
+    for (int64_t begin = 0; begin < job.inputs; begin += kActivationGroup) {
+      const int64_t group = begin / kActivationGroup;
+      const int64_t end = Least(job.inputs, begin + kActivationGroup);
       __m512i dot[rows * sixteens];
       Unrolled<rows>([&](auto r) PPX_INLINE {
         const __m512i start = _mm512_set1_epi32(job.starts[r][group]);
         Unrolled<sixteens>([&](auto j) PPX_INLINE { dot[r * sixteens + j] = start; });
       });
-      for (int64_t i = 0; i < kSteps; ++i) {
+      for (int64_t i = begin; i < end; i += 4) {
         __m512i w[sixteens];
         Unrolled<sixteens>(
             [&](auto j) PPX_INLINE { w[j] = _mm512_loadu_si512(weights + j * kSixteenBytes); });
         Unrolled<rows>([&](auto r) PPX_INLINE {
-          const __m512i x = Broadcast4Bytes(row.x[r] + (group * kSteps + i) * 4);
+          const __m512i x = Broadcast4Bytes(row.x[r] + i);
           Unrolled<sixteens>([&](auto j)
                                  PPX_INLINE { AddDotBytes(dot[r * sixteens + j], w[j], x); });
         });
@@ -176,15 +177,16 @@ struct Int4 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
     constexpr int64_t kChunks = kInt4Group / 8;
-    constexpr int64_t kParts = kActivationGroup / kInt4Group;
     const __m512i low_half = _mm512_set1_epi8(15);
     const Rows<rows> row(job);
     Ahead ahead(job, sixteens * (kSixteenBytes + kSixteen * 2 / kChunks));
     const std::byte* weights = job.weights;
-    for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
+    constexpr int64_t kParts = kActivationGroup / kInt4Group;
+    const int64_t parts = job.inputs / kInt4Group;
+    for (int64_t begin = 0; begin < parts; begin += kParts) {
       __m512 scaled[rows * sixteens];
       Unrolled<rows * sixteens>([&](auto i) PPX_INLINE { scaled[i] = _mm512_setzero_ps(); });
-      for (int64_t part = group * kParts; part < (group + 1) * kParts; ++part) {
+      for (int64_t part = begin; part < Least(parts, begin + kParts); ++part) {
         const std::byte* scales = weights;
         weights += sixteens * kSixteen * 2;
         __m512i dot[rows * sixteens];
@@ -222,7 +224,7 @@ struct Int4 {
           });
         });
       }
-      AddScaled<rows, sixteens>(job, group, [&](auto i) PPX_INLINE { return scaled[i]; });
+      AddScaled<rows, sixteens>(job, begin / kParts, [&](auto i) PPX_INLINE { return scaled[i]; });
     }
   }
 };

@@ -50,18 +50,20 @@ void MultiplyBf16(const PanelJob& job) {
 
 template <int64_t columns>
 void MultiplyInt8(const PanelJob& job) {
-  for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
-    const std::byte* weights = job.weights + group * kActivationGroup * columns;
+  for (int64_t begin = 0; begin < job.inputs; begin += kActivationGroup) {
+    const int64_t inputs = Least(kActivationGroup, job.inputs - begin);
+    const std::byte* weights = job.weights + begin * columns;
     for (int row = 0; row < job.rows; ++row) {
-      const std::byte* x = job.x[row] + group * kActivationGroup;
+      const std::byte* x = job.x[row] + begin;
+      const float scale = job.scales[row][begin / kActivationGroup];
       float* sums = SumsOf(job, row);
       for (int64_t c = 0; c < columns; ++c) {
         int32_t sum = 0;
-        for (int64_t i = 0; i < kActivationGroup; ++i) {
+        for (int64_t i = 0; i < inputs; ++i) {
           const int64_t at = (i / 4 * columns + c) * 4 + i % 4;
           sum += (At<uint8_t>(weights, at) - 128) * At<int8_t>(x, i);
         }
-        sums[c] = std::fma(static_cast<float>(sum), job.scales[row][group], sums[c]);
+        sums[c] = std::fma(static_cast<float>(sum), scale, sums[c]);
       }
     }
   }
@@ -70,24 +72,25 @@ void MultiplyInt8(const PanelJob& job) {
 template <int64_t columns>
 void MultiplyInt4(const PanelJob& job) {
   constexpr int64_t kBytes = InputBytes(WeightForm::kInt4, columns, kInt4Group);
-  constexpr int64_t kParts = kActivationGroup / kInt4Group;
-  for (int64_t group = 0; group < job.inputs / kActivationGroup; ++group) {
+  for (int64_t begin = 0; begin < job.inputs; begin += kActivationGroup) {
+    const int64_t end = Least(job.inputs, begin + kActivationGroup);
     for (int row = 0; row < job.rows; ++row) {
-      const std::byte* x = job.x[row] + group * kActivationGroup;
+      const float scale = job.scales[row][begin / kActivationGroup];
       float* sums = SumsOf(job, row);
       for (int64_t c = 0; c < columns; ++c) {
         float scaled = 0;
-        for (int64_t part = 0; part < kParts; ++part) {
-          const std::byte* scales = job.weights + (group * kParts + part) * kBytes;
+        for (int64_t part = begin; part < end; part += kInt4Group) {
+          const std::byte* x = job.x[row] + part;
+          const std::byte* scales = job.weights + part / kInt4Group * kBytes;
           const std::byte* weights = scales + columns * 2;
           int32_t sum = 0;
           for (int64_t i = 0; i < kInt4Group; ++i) {
             const auto byte = At<uint8_t>(weights, (i / 8 * columns + c) * 4 + i % 4);
-            sum += ((i % 8 < 4 ? byte & 15 : byte >> 4) - 8) * At<int8_t>(x, part * kInt4Group + i);
+            sum += ((i % 8 < 4 ? byte & 15 : byte >> 4) - 8) * At<int8_t>(x, i);
           }
           scaled = std::fma(static_cast<float>(sum), FromHalf(At<uint16_t>(scales, c)), scaled);
         }
-        sums[c] = std::fma(scaled, job.scales[row][group], sums[c]);
+        sums[c] = std::fma(scaled, scale, sums[c]);
       }
     }
   }

@@ -17,10 +17,11 @@ void Quantise(const QuantisedRow& row) {
   const auto* x = static_cast<const T*>(row.x);
   // A sum with it has the nearest integer in its last bits: magnitudes of at most 127.
   const Vec shift = Broadcast(0x1.8p23F);
-  for (int64_t begin = 0; begin < row.inputs; begin += kActivationGroup) {
+  for (int64_t begin = 0; begin < row.padded_inputs; begin += kActivationGroup) {
+    const int64_t here = Least(kActivationGroup, row.padded_inputs - begin);
     alignas(64) float values[kActivationGroup];
     Vec highest{};
-    for (int64_t i = 0; i < kActivationGroup; i += kLanes) {
+    for (int64_t i = 0; i < here; i += kLanes) {
       const int64_t left = row.inputs - begin - i;
       const Vec value = left >= kLanes ? Load(x + begin + i)
                         : left > 0     ? LoadPart(x + begin + i, left)
@@ -33,9 +34,9 @@ void Quantise(const QuantisedRow& row) {
     const Vec inverse = Broadcast(most > 0 ? 127 / most : 0);
     row.scales[begin / kActivationGroup] = most / 127;
     int32_t* starts = row.starts + begin / row.start_inputs;
-    for (int64_t part = 0; part < kActivationGroup; part += row.start_inputs) {
+    for (int64_t part = 0; part < here; part += row.start_inputs) {
       Vec sum{};  // exact: integers below 2^24
-      for (int64_t i = part; i < part + row.start_inputs; i += kLanes) {
+      for (int64_t i = part; i < Least(here, part + row.start_inputs); i += kLanes) {
         const Vec shifted = Load(values + i) * inverse + shift;
         sum += shifted - shift;
         const Bytes bytes = __builtin_convertvector(__builtin_bit_cast(Words, shifted), Bytes);

@@ -28,6 +28,9 @@ constexpr int64_t kLanes = 4;
 constexpr int kSums = 8;
 #endif
 
+constexpr int64_t Least(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t Most(int64_t a, int64_t b) { return a > b ? a : b; }
+
 using Vec = float __attribute__((vector_size(kLanes * 4)));
 using Words = uint32_t __attribute__((vector_size(kLanes * 4)));
 using Halves = uint16_t __attribute__((vector_size(kLanes * 2)));
