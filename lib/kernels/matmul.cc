@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -19,6 +20,8 @@ namespace {
 constexpr int64_t kBlockBytes = 64 << 10;
 // Rows whose sums and inputs stay in the caches beside it.
 constexpr int64_t kMostRows = 48;
+
+static_assert(kPanel == BandWork::kWidthUnit);
 
 const KernelTable& Kernels() {
 #if defined(__x86_64__)
@@ -91,7 +94,7 @@ template <typename T>
 const PreparedRows& Prepare(const PackedMatrix& w, const T* x, const RowLayout& layout) {
   PreparedRows& prepared = Workspace();
   Grow(prepared.x, layout.rows);
-  if (w.form() == WeightForm::kInt8 || w.form() == WeightForm::kInt4) {
+  if (IsInteger(w.form())) {
     QuantiseRows(x, layout, w.form(), w.inputs(), prepared);
     return prepared;
   }
@@ -114,10 +117,65 @@ const PreparedRows& Prepare(const PackedMatrix& w, const T* x, const RowLayout& 
   return prepared;
 }
 
-// One panel times rows [begin, end).
+// The work on one band while the next is multiplied: its pieces, spread over so many turns.
+class Beside {
+ public:
+  Beside(const BandWork& work, int64_t band, int64_t turns)
+      : work_(work), band_(band), turns_(turns) {}
+
+  // At most `limit` bytes of what the pieces of this turn read: another part in each call.
+  std::span<const std::byte> Ask(int64_t limit) {
+    for (; asked_ < Until(turn_ + 1); ++asked_, stretch_ = 0) {
+      const BandWork::Reads reads = work_.reads(band_, asked_);
+      for (; stretch_ < reads.size(); ++stretch_, offset_ = 0) {
+        const std::span<const std::byte> left = reads[stretch_].subspan(offset_);
+        if (left.empty()) continue;
+        const size_t bytes = std::min(left.size(), static_cast<size_t>(limit));
+        offset_ += bytes;
+        return left.first(bytes);
+      }
+    }
+    return {};
+  }
+
+  void EndTurn() {
+    ++turn_;
+    asked_ = Until(turn_);
+    stretch_ = 0;
+    offset_ = 0;
+    DoUntil(asked_);
+  }
+
+  void Finish() { DoUntil(work_.pieces); }
+
+ private:
+  int64_t Until(int64_t turn) const { return work_.pieces * std::min(turn, turns_) / turns_; }
+  void DoUntil(int64_t piece) {
+    for (; done_ < piece; ++done_) work_.work(band_, done_);
+  }
+
+  const BandWork& work_;
+  int64_t band_;
+  int64_t turns_;
+  int64_t turn_ = 0;
+  int64_t asked_ = 0;  // the piece whose reads are asked for, and how far
+  size_t stretch_ = 0;
+  size_t offset_ = 0;
+  int64_t done_ = 0;
+};
+
+// What of a panel is multiplied with all tiles before the next part is.
+int64_t BlockInputs(WeightForm form, int64_t columns) {
+  // Groups of activations are not cut.
+  const int64_t unit = IsInteger(form) ? kActivationGroup : kSixteen;
+  return std::max<int64_t>(1, kBlockBytes / InputBytes(form, columns, unit)) * unit;
+}
+
+// One panel times rows [begin, end). `beside`, where there is one, has a turn after each block.
 template <typename T>
 void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t panel,
-                   int64_t begin, int64_t end, T* y, int64_t y_stride, const float* bias) {
+                   int64_t begin, int64_t end, T* y, int64_t y_stride, const float* bias,
+                   Beside* beside) {
   const KernelTable& kernels = Kernels();
   const WeightForm form = w.form();
   const auto form_index = static_cast<size_t>(form);
@@ -139,10 +197,7 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
   // A single tile waits for memory, and may be wider than is best for the registers.
   const int64_t tile_rows = rows <= kTileRows ? kTileRows : kernels.tile_rows[form_index];
   const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
-  const int64_t whole =
-      tiles == 1 ? inputs
-                 : std::max<int64_t>(1, kBlockBytes / InputBytes(form, columns, kActivationGroup)) *
-                       kActivationGroup;
+  const int64_t whole = tiles == 1 ? inputs : BlockInputs(form, columns);
   for (int64_t at = 0; at < inputs; at += whole) {
     PanelJob job;
     job.weights = weights + InputBytes(form, columns, at);
@@ -165,8 +220,12 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
       job.sums = sums[from];
       // With one tile the panel is a single stream, which the machine foresees by itself.
       if (tiles > 1) job.ahead = job.weights + bytes + bytes * tile / tiles;
+      if (beside != nullptr) {
+        job.beside = beside->Ask(job.inputs / UnitInputs(form) * kSixteenBytes);
+      }
       multiply(job);
     }
+    if (beside != nullptr) beside->EndTurn();
   }
   // Read here, where they are next in the stream of weights: sooner a thread would wait for them.
   const std::byte* scales = weights + InputBytes(form, columns, inputs);
@@ -180,38 +239,79 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
   (std::is_same_v<T, float> ? kernels.finish_f32 : kernels.finish_bf16)(result);
 }
 
+// All panels of bands [first, end), and the work on them.
+template <typename T>
+void MultiplyBands(const PackedMatrix& w, const PreparedRows& prepared, int64_t rows, T* y,
+                   int64_t y_stride, const float* bias, const BandWork& work, int64_t first,
+                   int64_t end) {
+  const int64_t panels = work.width / kPanel;  // of a part
+  const int64_t of_band = work.parts * panels;
+  const int64_t pieces = Groups(rows, kMostRows);
+  // As many as blocks are multiplied, or more; what they leave is done at the band's end.
+  const int64_t turns =
+      of_band * pieces * Groups(PaddedInputs(w.form(), w.inputs()), BlockInputs(w.form(), kPanel));
+  for (int64_t band = first; band < end; ++band) {
+    // The band before this one.
+    std::optional<Beside> beside;
+    if (band > first) beside.emplace(work, band - 1, turns);
+    for (int64_t i = 0; i < of_band; ++i) {
+      const int64_t panel = (i / panels * work.bands + band) * panels + i % panels;
+      for (int64_t piece = 0; piece < pieces; ++piece) {
+        MultiplyPanel(w, prepared, panel, rows * piece / pieces, rows * (piece + 1) / pieces, y,
+                      y_stride, bias, beside ? &*beside : nullptr);
+      }
+    }
+    if (beside) beside->Finish();
+  }
+  Beside(work, end - 1, 1).Finish();
+}
+
 template <typename T>
 void Multiply(const PackedMatrix& w, const T* x, const RowLayout& layout, T* y, int64_t y_stride,
-              const float* bias) {
-  const bool integers = w.form() == WeightForm::kInt8 || w.form() == WeightForm::kInt4;
+              const float* bias, const BandWork* beside) {
   const bool same = w.form() == (std::is_same_v<T, float> ? WeightForm::kF32 : WeightForm::kBf16);
-  if (!integers && !same) {
+  if (!IsInteger(w.form()) && !same) {
     base::ThrowInternal(
         fmt::format("weights in {} and activations of another type", Name(w.form())));
   }
+  if (beside != nullptr && (beside->width % BandWork::kWidthUnit != 0 ||
+                            beside->parts * beside->bands * beside->width != w.outputs())) {
+    base::ThrowInternal("bands that are not those of the product");
+  }
   if (layout.rows == 0) return;
   const PreparedRows& prepared = Prepare(w, x, layout);
-  const int64_t panels = (w.outputs() + kPanel - 1) / kPanel;
-  const int64_t pieces = (layout.rows + kMostRows - 1) / kMostRows;
+  if (beside != nullptr) {
+    // Several bands a task, for the work on all but the last one goes beside the next; several
+    // tasks a thread, for the end.
+    const int64_t tasks =
+        std::clamp<int64_t>(int64_t{4} * Threads(), 1, std::max<int64_t>(1, beside->bands / 2));
+    ParallelFor(tasks, [&](int64_t task) {
+      MultiplyBands(w, prepared, layout.rows, y, y_stride, bias, *beside,
+                    beside->bands * task / tasks, beside->bands * (task + 1) / tasks);
+    });
+    return;
+  }
+  const int64_t panels = Groups(w.outputs(), kPanel);
+  const int64_t pieces = Groups(layout.rows, kMostRows);
   // Small tasks: at the end a thread waits for one at most. A thread's own are neighbours, so what
   // is asked for ahead of a panel's end is what comes next.
   ParallelFor(panels * pieces, [&](int64_t task) {
     const int64_t piece = task % pieces;
     MultiplyPanel(w, prepared, task / pieces, layout.rows * piece / pieces,
-                  layout.rows * (piece + 1) / pieces, y, y_stride, bias);
+                  layout.rows * (piece + 1) / pieces, y, y_stride, bias, nullptr);
   });
 }
 
 }  // namespace
 
 void MatMul(const PackedMatrix& w, const float* x, const RowLayout& layout, float* y,
-            int64_t y_stride, const float* bias) {
-  Multiply(w, x, layout, y, y_stride, bias);
+            int64_t y_stride, const float* bias, const BandWork* beside) {
+  Multiply(w, x, layout, y, y_stride, bias, beside);
 }
 
 void MatMul(const PackedMatrix& w, const Bf16* x, const RowLayout& layout, Bf16* y,
-            int64_t y_stride, const float* bias) {
-  Multiply(w, x, layout, y, y_stride, bias);
+            int64_t y_stride, const float* bias, const BandWork* beside) {
+  Multiply(w, x, layout, y, y_stride, bias, beside);
 }
 
 }  // namespace ppx::kernels

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kernels/packed_matrix.h"
 
@@ -26,6 +27,10 @@ inline constexpr int64_t kIntegerInputs = 256;  // what integer forms round a ro
 
 constexpr int64_t Groups(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
 constexpr int64_t RoundUp(int64_t n, int64_t unit) { return Groups(n, unit) * unit; }
+
+constexpr bool IsInteger(WeightForm form) {
+  return form == WeightForm::kInt8 || form == WeightForm::kInt4;
+}
 
 // Inputs that share 4 bytes.
 constexpr int64_t UnitInputs(WeightForm form) {
@@ -78,8 +83,9 @@ struct PanelJob {
   // inputs starts at where weights come with their zero point added.
   const float* scales[kTileRows] = {};
   const int32_t* starts[kTileRows] = {};
-  float* sums = nullptr;             // [rows][kPanel]
-  const std::byte* ahead = nullptr;  // what will be read next, for the caches; null: nothing
+  float* sums = nullptr;              // [rows][kPanel]
+  const std::byte* ahead = nullptr;   // what will be read next, for the caches; null: nothing
+  std::span<const std::byte> beside;  // what other work will read, likewise
   int tiles = 1;  // that read these weights one after another; each asks for its share
 };
 

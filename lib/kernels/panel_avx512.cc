@@ -38,23 +38,32 @@ template <int n, typename F>
 }
 #define PPX_INLINE __attribute__((always_inline))
 
-// Asks for what comes next, two lines in each turn of a loop, so that memory works while the
+// Asks for what comes next, some lines in each turn of a loop, so that memory works while the
 // registers do. Without a branch: gcc 12 loses sight of the registers behind one.
 class Ahead {
  public:
-  // `turn_bytes` of weights are read in a turn. A line that is asked for twice costs nothing.
-  Ahead(const PanelJob& job, int64_t turn_bytes)
-      : at_(reinterpret_cast<const char*>(job.ahead == nullptr ? job.weights : job.ahead)),
-        step_(job.ahead == nullptr ? 0 : (turn_bytes + job.tiles - 1) / job.tiles) {}
+  // In each of `turns` turns `turn_bytes` of weights are read. A line that is asked for twice costs
+  // nothing.
+  Ahead(const PanelJob& job, int64_t turns, int64_t turn_bytes)
+      : at_(Begin(job.ahead == nullptr ? job.weights : job.ahead)),
+        step_(job.ahead == nullptr ? 0 : (turn_bytes + job.tiles - 1) / job.tiles),
+        beside_(Begin(job.beside.empty() ? job.weights : job.beside.data())),
+        beside_step_(static_cast<int64_t>(job.beside.size()) / turns) {}
   [[gnu::always_inline]] inline void Turn() {
     _mm_prefetch(at_, _MM_HINT_T1);
     _mm_prefetch(at_ + 64, _MM_HINT_T1);
     at_ += step_;
+    _mm_prefetch(beside_, _MM_HINT_T1);
+    beside_ += beside_step_;
   }
 
  private:
+  static const char* Begin(const std::byte* bytes) { return reinterpret_cast<const char*>(bytes); }
+
   const char* at_;
   int64_t step_;
+  const char* beside_;
+  int64_t beside_step_;
 };
 
 // The rows' inputs, where a register can hold the address.
@@ -100,7 +109,7 @@ struct F32 {
   static void Multiply(const PanelJob& job) {
     Sums<rows, sixteens> sums(job);
     const Rows<rows> row(job);
-    Ahead ahead(job, sixteens * kSixteenBytes);
+    Ahead ahead(job, job.inputs, sixteens * kSixteenBytes);
     const auto* weights = reinterpret_cast<const float*>(job.weights);
     for (int64_t i = 0; i < job.inputs; ++i, weights += sixteens * kSixteen) {
       __m512 w[sixteens];
@@ -124,7 +133,7 @@ struct BFloat16 {
   static void Multiply(const PanelJob& job) {
     Sums<rows, sixteens> sums(job);
     const Rows<rows> row(job);
-    Ahead ahead(job, sixteens * kSixteenBytes);
+    Ahead ahead(job, job.inputs / 2, sixteens * kSixteenBytes);
     const std::byte* weights = job.weights;
     for (int64_t i = 0; i < job.inputs / 2; ++i, weights += sixteens * kSixteenBytes) {
       __m512i w[sixteens];
@@ -145,7 +154,7 @@ struct Int8 {
   template <int rows, int sixteens>
   static void Multiply(const PanelJob& job) {
     const Rows<rows> row(job);
-    Ahead ahead(job, sixteens * kSixteenBytes);
+    Ahead ahead(job, job.inputs / 4, sixteens * kSixteenBytes);
     const std::byte* weights = job.weights;
     for (int64_t begin = 0; begin < job.inputs; begin += kActivationGroup) {
       const int64_t group = begin / kActivationGroup;
@@ -179,7 +188,7 @@ struct Int4 {
     constexpr int64_t kChunks = kInt4Group / 8;
     const __m512i low_half = _mm512_set1_epi8(15);
     const Rows<rows> row(job);
-    Ahead ahead(job, sixteens * (kSixteenBytes + kSixteen * 2 / kChunks));
+    Ahead ahead(job, job.inputs / 8, sixteens * (kSixteenBytes + kSixteen * 2 / kChunks));
     const std::byte* weights = job.weights;
     constexpr int64_t kParts = kActivationGroup / kInt4Group;
     const int64_t parts = job.inputs / kInt4Group;

@@ -82,10 +82,9 @@ void DepthTransformer::Run(const at::Tensor& temporal, const at::Tensor& text,
     at::Tensor x = step.input(temporal) + previous;  // [n, depformer_dim]
     for (size_t i = 0; i < step.layers.size(); ++i) {
       const nn::LayerMatrices& layer = step.layers[i];
-      const at::Tensor qkv = layer.in_proj(nn::RmsNorm(x, norm1_[i]))
-                                 .view({rows, 1, 3, attention.num_heads, attention.head_dim});
       const at::Tensor attended =
-          nn::RingAttention(attention, qkv, {keys[i], values[i], places}, slots, offsets, {})
+          nn::ProjectAndAttend(attention, layer.in_proj, nn::RmsNorm(x, norm1_[i]).unsqueeze(1),
+                               {keys[i], values[i], places}, slots, offsets, {})
               .squeeze(1);
       x = x + layer.out_proj(attended);
       x = x + layer.mlp_out(nn::SiluGate(layer.mlp_in(nn::RmsNorm(x, norm2_[i]))));

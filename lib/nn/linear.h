@@ -3,7 +3,7 @@
 
 #include <ATen/ATen.h>
 
-#include "kernels/packed_matrix.h"
+#include "kernels/matmul.h"
 
 namespace ppx::nn {
 
@@ -28,6 +28,8 @@ class Linear {
   // weights must go with (kernels/matmul.h). Rows [n, T, inputs] that overlap, as the windows of a
   // convolution do, are not copied.
   at::Tensor operator()(const at::Tensor& x) const;
+  // The same of packed weights, to y, which is contiguous, and work on it (kernels/matmul.h).
+  void Multiply(const at::Tensor& x, at::Tensor& y, const kernels::BandWork* beside) const;
 
   // The tensor, int8 where the matrix is quantised; undefined where it is packed.
   const at::Tensor& weight() const { return weight_; }

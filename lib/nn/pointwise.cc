@@ -10,8 +10,7 @@ namespace ppx::nn {
 namespace {
 
 // A thread is worth its start from about so many elements on.
-constexpr int64_t kNormElements = 1 << 15;
-constexpr int64_t kGateElements = 1 << 13;
+constexpr int64_t kElementsPerTask = 1 << 13;
 
 bool HasLoops(const at::Tensor& x) {
   return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
@@ -45,7 +44,7 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& alpha) {
   const int64_t rows = x.numel() / dim;
   const float* weights = alpha.const_data_ptr<float>();
   WithData(packed, result, [&]<typename T>(const T* from, T* to) {
-    InParts(rows, std::clamp<int64_t>(x.numel() / kNormElements, 1, rows),
+    InParts(rows, std::clamp<int64_t>(x.numel() / kElementsPerTask, 1, rows),
             [&](int64_t begin, int64_t end) {
               for (int64_t row = begin; row < end; ++row) {
                 kernels::CurrentLoops<T>().rms_norm(from + row * dim, weights, dim, kRmsNormEps,
@@ -71,7 +70,7 @@ at::Tensor SiluGate(const at::Tensor& x) {
   at::Tensor result = at::empty(shape, packed.options());
   const int64_t count = result.numel();
   WithData(packed, result, [&]<typename T>(const T* from, T* to) {
-    InParts(count, std::max<int64_t>(count / kGateElements, 1), [&](int64_t begin, int64_t end) {
+    InParts(count, std::max<int64_t>(count / kElementsPerTask, 1), [&](int64_t begin, int64_t end) {
       while (begin < end) {
         const int64_t row = begin / half;
         const int64_t here = std::min(end, (row + 1) * half) - begin;
@@ -96,7 +95,7 @@ at::Tensor Gelu(const at::Tensor& x) {
   const int64_t count = result.numel();
   const float* from = packed.const_data_ptr<float>();
   float* to = result.data_ptr<float>();
-  InParts(count, std::max<int64_t>(count / kGateElements, 1), [&](int64_t begin, int64_t end) {
+  InParts(count, std::max<int64_t>(count / kElementsPerTask, 1), [&](int64_t begin, int64_t end) {
     kernels::CurrentGelu()(from + begin, to + begin, end - begin);
   });
   return result;

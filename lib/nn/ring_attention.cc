@@ -196,4 +196,15 @@ at::Tensor RingAttention(const RingAttentionSpec& spec, const at::Tensor& qkv, c
   return kernel(spec, qkv, rings, slots, offsets, inverse_frequencies);
 }
 
+at::Tensor ProjectAndAttend(const RingAttentionSpec& spec, const Linear& in_proj,
+                            const at::Tensor& x, const Rings& rings, const SlotIds& slots,
+                            const std::vector<int64_t>& offsets,
+                            const at::Tensor& inverse_frequencies) {
+  if (AttendsBesideProjection(spec, in_proj, x)) {
+    return ProjectAndAttendCpu(spec, in_proj, x, rings, slots, offsets, inverse_frequencies);
+  }
+  const at::Tensor qkv = in_proj(x).view({x.size(0), x.size(1), 3, spec.num_heads, spec.head_dim});
+  return RingAttention(spec, qkv, rings, slots, offsets, inverse_frequencies);
+}
+
 }  // namespace ppx::nn

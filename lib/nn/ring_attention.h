@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "nn/linear.h"
 #include "nn/slot_state.h"
 
 namespace ppx::nn {
@@ -70,6 +71,22 @@ at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv
                             const Rings& rings, const SlotIds& slots,
                             const std::vector<int64_t>& offsets,
                             const at::Tensor& inverse_frequencies);
+
+// RingAttention of qkv = in_proj(x), x [n, T, inputs] -> [n, T, H*D]. On the CPU, with packed
+// weights and many rows, `ProjectAndAttendCpu` reads keys and values while it multiplies: the same
+// bits.
+at::Tensor ProjectAndAttend(const RingAttentionSpec& spec, const Linear& in_proj,
+                            const at::Tensor& x, const Rings& rings, const SlotIds& slots,
+                            const std::vector<int64_t>& offsets,
+                            const at::Tensor& inverse_frequencies);
+// Takes packed weights and heads of a multiple of BandWork::kWidthUnit alone.
+at::Tensor ProjectAndAttendCpu(const RingAttentionSpec& spec, const Linear& in_proj,
+                               const at::Tensor& x, const Rings& rings, const SlotIds& slots,
+                               const std::vector<int64_t>& offsets,
+                               const at::Tensor& inverse_frequencies);
+// Whether `ProjectAndAttend` takes that one here.
+bool AttendsBesideProjection(const RingAttentionSpec& spec, const Linear& in_proj,
+                             const at::Tensor& x);
 
 // True where the CUDA kernel is part of this build. Without it CUDA devices run the plain path.
 bool HasRingAttentionCuda();

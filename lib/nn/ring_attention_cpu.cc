@@ -3,7 +3,10 @@
 // other rows, nor on how many steps a call brings, nor on the number of threads.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <functional>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <vector>
 
@@ -125,45 +128,51 @@ struct Call {
   }
 };
 
-// As the kernels see it: bfloat16 is bits there.
+// Attends for one head of one row that is no padding.
+using AttendPair = std::function<void(int64_t row, int64_t head)>;
+
+// Hands a run of all pairs what to call for each; `qkv` may be filled meanwhile. Bfloat16 is bits
+// to the kernels.
 template <typename Element>
-void Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, const Rings& rings,
-            const SlotIds& slots, const std::vector<int64_t>& offsets,
-            const at::Tensor& inverse_frequencies, at::Tensor& output) {
+at::Tensor Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, const Rings& rings,
+                  const SlotIds& slots, const std::vector<int64_t>& offsets,
+                  const at::Tensor& inverse_frequencies,
+                  const std::function<void(const AttendPair&)>& run) {
   using T = std::conditional_t<std::is_same_v<Element, float>, float, kernels::Bf16>;
-  const int64_t rows = qkv.size(0);
-  const int64_t steps = qkv.size(1);
-  const int64_t heads = spec.num_heads;
-  const RopeTable rope(inverse_frequencies, slots, offsets, steps, spec.head_dim);
+  at::Tensor output =
+      at::empty({qkv.size(0), qkv.size(1), int64_t{spec.num_heads} * spec.head_dim}, qkv.options());
+  const RopeTable rope(inverse_frequencies, slots, offsets, qkv.size(1), spec.head_dim);
   const Call<T> call{.spec = spec,
-                     .steps = steps,
+                     .steps = qkv.size(1),
                      .packed = reinterpret_cast<const T*>(qkv.const_data_ptr<Element>()),
                      .keys = reinterpret_cast<T*>(rings.keys.data_ptr<Element>()),
                      .values = reinterpret_cast<T*>(rings.values.data_ptr<Element>()),
                      .output = reinterpret_cast<T*>(output.data_ptr<Element>()),
                      .rope = rope};
-  int64_t longest = 0;
   for (size_t row = 0; row < slots.size(); ++row) {
-    if (slots[row] == kPadding) {
-      output.select(0, static_cast<int64_t>(row)).zero_();
-    } else {
-      longest = std::max(longest, std::min<int64_t>(offsets[row] + steps, spec.context));
-    }
+    if (slots[row] == kPadding) output.select(0, static_cast<int64_t>(row)).zero_();
   }
-  // A thread is worth its start from about this many multiplications on.
-  constexpr int64_t kWorkPerTask = 1 << 16;
-  const int64_t work = std::max<int64_t>(1, 2 * longest * steps * spec.head_dim);
-  const int64_t pairs = rows * heads;
-  const int64_t tasks = std::clamp<int64_t>(pairs * work / kWorkPerTask, 1, pairs);
-  kernels::ParallelFor(tasks, [&](int64_t task) {
-    Workspace<T> workspace;
-    for (int64_t pair = pairs * task / tasks; pair < pairs * (task + 1) / tasks; ++pair) {
-      const auto row = static_cast<size_t>(pair / heads);
-      if (slots[row] == kPadding) continue;
-      call.Attend(pair / heads, pair % heads, rings.places[static_cast<size_t>(slots[row])],
-                  offsets[row], workspace);
-    }
+  run([&](int64_t row, int64_t head) {
+    thread_local Workspace<T> workspace;
+    const auto index = static_cast<size_t>(row);
+    call.Attend(row, head, rings.places[static_cast<size_t>(slots[index])], offsets[index],
+                workspace);
   });
+  return output;
+}
+
+at::Tensor AttendWith(const RingAttentionSpec& spec, const at::Tensor& qkv, const Rings& rings,
+                      const SlotIds& slots, const std::vector<int64_t>& offsets,
+                      const at::Tensor& inverse_frequencies,
+                      const std::function<void(const AttendPair&)>& run) {
+  CheckRingFits(spec, qkv.size(1), rings.places, slots, offsets);
+  if (qkv.scalar_type() == at::kFloat) {
+    return Attend<float>(spec, qkv, rings, slots, offsets, inverse_frequencies, run);
+  }
+  if (qkv.scalar_type() == at::kBFloat16) {
+    return Attend<at::BFloat16>(spec, qkv, rings, slots, offsets, inverse_frequencies, run);
+  }
+  base::ThrowInternal("ring attention computes in float32 or bfloat16");
 }
 
 }  // namespace
@@ -172,18 +181,76 @@ at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv
                             const Rings& rings, const SlotIds& slots,
                             const std::vector<int64_t>& offsets,
                             const at::Tensor& inverse_frequencies) {
-  CheckRingFits(spec, qkv.size(1), rings.places, slots, offsets);
-  const at::Tensor packed = qkv.contiguous();
-  at::Tensor output =
-      at::empty({qkv.size(0), qkv.size(1), int64_t{spec.num_heads} * spec.head_dim}, qkv.options());
-  if (qkv.scalar_type() == at::kFloat) {
-    Attend<float>(spec, packed, rings, slots, offsets, inverse_frequencies, output);
-  } else if (qkv.scalar_type() == at::kBFloat16) {
-    Attend<at::BFloat16>(spec, packed, rings, slots, offsets, inverse_frequencies, output);
-  } else {
-    base::ThrowInternal("ring attention computes in float32 or bfloat16");
+  const int64_t steps = qkv.size(1);
+  int64_t longest = 0;
+  for (size_t row = 0; row < slots.size(); ++row) {
+    if (slots[row] == kPadding) continue;
+    longest = std::max(longest, std::min<int64_t>(offsets[row] + steps, spec.context));
   }
-  return output;
+  // A thread is worth its start from about this many multiplications on.
+  constexpr int64_t kWorkPerTask = 1 << 16;
+  const int64_t heads = spec.num_heads;
+  const int64_t work = std::max<int64_t>(1, 2 * longest * steps * spec.head_dim);
+  const int64_t pairs = qkv.size(0) * heads;
+  const int64_t tasks = std::clamp<int64_t>(pairs * work / kWorkPerTask, 1, pairs);
+  const auto run = [&](const AttendPair& attend) {
+    kernels::ParallelFor(tasks, [&](int64_t task) {
+      for (int64_t pair = pairs * task / tasks; pair < pairs * (task + 1) / tasks; ++pair) {
+        if (slots[static_cast<size_t>(pair / heads)] == kPadding) continue;
+        attend(pair / heads, pair % heads);
+      }
+    });
+  };
+  return AttendWith(spec, qkv.contiguous(), rings, slots, offsets, inverse_frequencies, run);
+}
+
+bool AttendsBesideProjection(const RingAttentionSpec& spec, const Linear& in_proj,
+                             const at::Tensor& x) {
+  // Fewer rows wait for the weights, and more threads than heads would be idle.
+  constexpr int64_t kFewestRows = 8;
+  return x.is_cpu() && in_proj.packed().defined() && x.size(0) >= kFewestRows &&
+         spec.head_dim % kernels::BandWork::kWidthUnit == 0 &&
+         spec.num_heads >= 2 * kernels::Threads();
+}
+
+at::Tensor ProjectAndAttendCpu(const RingAttentionSpec& spec, const Linear& in_proj,
+                               const at::Tensor& x, const Rings& rings, const SlotIds& slots,
+                               const std::vector<int64_t>& offsets,
+                               const at::Tensor& inverse_frequencies) {
+  const int64_t heads = spec.num_heads;
+  const int64_t dim = spec.head_dim;
+  at::Tensor qkv = at::empty({x.size(0), x.size(1), 3, heads, dim}, x.options());
+  const auto cell_bytes = static_cast<int64_t>(x.element_size()) * dim;
+  // The cells in use of a row's and head's ring, all of them where it has wrapped.
+  const auto in_use = [&](const at::Tensor& ring, int64_t head,
+                          size_t row) -> std::span<const std::byte> {
+    if (slots[row] == kPadding) return {};
+    const RingPlace& place = rings.places[static_cast<size_t>(slots[row])];
+    const int64_t cells = std::min<int64_t>(offsets[row] + x.size(1), place.capacity);
+    return {static_cast<const std::byte*>(ring.const_data_ptr()) +
+                (place.first * heads + head * place.capacity) * cell_bytes,
+            static_cast<size_t>(cells * cell_bytes)};
+  };
+  const auto run = [&](const AttendPair& attend) {
+    const kernels::BandWork work{.bands = heads,
+                                 .parts = 3,
+                                 .width = dim,
+                                 .pieces = x.size(0),
+                                 .reads =
+                                     [&](int64_t head, int64_t row) {
+                                       const auto index = static_cast<size_t>(row);
+                                       return kernels::BandWork::Reads{
+                                           in_use(rings.keys, head, index),
+                                           in_use(rings.values, head, index)};
+                                     },
+                                 .work =
+                                     [&](int64_t head, int64_t row) {
+                                       if (slots[static_cast<size_t>(row)] != kPadding)
+                                         attend(row, head);
+                                     }};
+    in_proj.Multiply(x, qkv, &work);
+  };
+  return AttendWith(spec, qkv, rings, slots, offsets, inverse_frequencies, run);
 }
 
 }  // namespace ppx::nn

@@ -73,15 +73,12 @@ at::Tensor Transformer::Norm(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor Transformer::LayerForward(const Layer& layer, at::Tensor x, SlotState& state,
                                      const SlotIds& slots,
                                      const std::vector<int64_t>& offsets) const {
-  const int64_t rows = x.size(0);
-  const int64_t steps = x.size(1);
-  const at::Tensor qkv = layer.matrices.in_proj(Norm(x, layer.norm1_weight, layer.norm1_bias))
-                             .view({rows, steps, 3, attention_.num_heads, attention_.head_dim});
-  const at::Tensor attended = RingAttention(attention_, qkv,
-                                            {.keys = state.tensor(layer.keys),
-                                             .values = state.tensor(layer.values),
-                                             .places = state.places(layer.keys)},
-                                            slots, offsets, inverse_frequencies_);
+  const at::Tensor attended = ProjectAndAttend(attention_, layer.matrices.in_proj,
+                                               Norm(x, layer.norm1_weight, layer.norm1_bias),
+                                               {.keys = state.tensor(layer.keys),
+                                                .values = state.tensor(layer.values),
+                                                .places = state.places(layer.keys)},
+                                               slots, offsets, inverse_frequencies_);
   at::Tensor branch = layer.matrices.out_proj(attended);
   if (layer.scale1.defined()) branch.mul_(layer.scale1);
   x = x + branch;

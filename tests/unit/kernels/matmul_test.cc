@@ -1,5 +1,6 @@
 #include "kernels/matmul.h"
 
+#include <atomic>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -107,7 +108,7 @@ TEST_CASE("matmul: the product of what is stored, in every form and on every ins
       for (const auto& [rows, outputs, inputs] :
            {Shape{1, 1, 1}, Shape{1, 64, 128}, Shape{2, 17, 31}, Shape{3, 65, 130},
             Shape{5, 200, 257}, Shape{7, 128, 96}, Shape{13, 48, 640}, Shape{50, 33, 100},
-            Shape{1, 640, 1030}}) {
+            Shape{1, 640, 1030}, Shape{14, 65, 2816}}) {
         CAPTURE(Name(isa));
         CAPTURE(Name(form));
         CAPTURE(rows);
@@ -163,6 +164,68 @@ TEST_CASE("matmul: the same bits on every instruction set, bfloat16's last ones 
     }
     CHECK(results[0] == results[1]);
     if (form != WeightForm::kBf16) CHECK(results[0] == results[2]);
+  }
+}
+
+TEST_CASE("matmul: work beside it has each piece once, in order, on a band that is done") {
+  for (const WeightForm form : {WeightForm::kF32, WeightForm::kInt8, WeightForm::kInt4}) {
+    for (const int64_t bands : {1, 2, 5, 16}) {
+      for (const int64_t rows : {1, 9, 50}) {
+        CAPTURE(Name(form));
+        CAPTURE(bands);
+        CAPTURE(rows);
+        constexpr int64_t kParts = 3;
+        constexpr int64_t kWidth = 64;
+        constexpr int64_t kInputs = 1300;
+        constexpr int64_t kPieces = 7;
+        const int64_t outputs = kParts * bands * kWidth;
+        const PackedMatrix w = Matrix(form, outputs, kInputs);
+        const std::vector<float> x = Numbers(rows * kInputs, 10);
+        const std::vector<float> bias = Numbers(outputs, 11);
+        const RowLayout layout{.rows = rows, .stride = kInputs};
+        const std::vector<float> expected = Product(w, x, layout, bias);
+        std::vector<float> y(expected.size(), NAN);
+        std::vector<int64_t> done(static_cast<size_t>(bands));  // pieces of each band
+        std::atomic<int> wrong = 0;
+        const std::vector<std::byte> memory(30000);
+        const BandWork work{
+            .bands = bands,
+            .parts = kParts,
+            .width = kWidth,
+            .pieces = kPieces,
+            .reads =
+                [&](int64_t band, int64_t piece) {
+                  // Long, short and none.
+                  const auto size = static_cast<size_t>((band + piece) % 3 * 15000);
+                  return BandWork::Reads{std::span(memory).first(size), std::span(memory).first(9)};
+                },
+            .work =
+                [&](int64_t band, int64_t piece) {
+                  if (done[static_cast<size_t>(band)]++ != piece) ++wrong;
+                  for (int64_t row = 0; row < rows; ++row) {
+                    for (int64_t part = 0; part < kParts; ++part) {
+                      const int64_t at = row * outputs + (part * bands + band) * kWidth;
+                      if (!std::equal(y.begin() + at, y.begin() + at + kWidth,
+                                      expected.begin() + at)) {
+                        ++wrong;
+                      }
+                    }
+                  }
+                }};
+        MatMul(w, x.data(), layout, y.data(), outputs, bias.data(), &work);
+        CHECK(wrong == 0);
+        CHECK(done == std::vector<int64_t>(static_cast<size_t>(bands), kPieces));
+        CHECK(y == expected);
+      }
+    }
+  }
+  const PackedMatrix w = Matrix(WeightForm::kF32, 192, 8);
+  const std::vector<float> x(8);
+  std::vector<float> y(192);
+  for (const auto& [parts, width] : {std::pair<int64_t, int64_t>{2, 64}, {3, 32}, {6, 32}}) {
+    const BandWork work{.bands = 1, .parts = parts, .width = width, .reads = {}, .work = {}};
+    CHECK_THROWS_AS(MatMul(w, x.data(), {.rows = 1, .stride = 8}, y.data(), 192, nullptr, &work),
+                    base::Error);
   }
 }
 

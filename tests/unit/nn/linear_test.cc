@@ -1,33 +1,30 @@
 #include "nn/linear.h"
 
 #include "base/error.h"
+#include "support/packed_linear.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
 namespace {
 
-Linear Packed(const at::Tensor& weight, kernels::WeightForm form) {
-  const at::Tensor wide = weight.to(at::kFloat).contiguous();
-  return Linear(kernels::PackedMatrix(
-      form, {.data = wide.const_data_ptr(), .outputs = weight.size(0), .inputs = weight.size(1)}));
-}
+using test::PackedLinear;
 
 TEST_CASE("linear: packed weights give LibTorch's product, whatever the shape of the input") {
   at::manual_seed(3);
   const at::Tensor weight = at::randn({37, 65});
   const at::Tensor x = at::randn({3, 5, 65});
   const at::Tensor expected = at::linear(x, weight);
-  const at::Tensor y = Packed(weight, kernels::WeightForm::kF32)(x);
+  const at::Tensor y = PackedLinear(weight, kernels::WeightForm::kF32)(x);
   test::CheckClose(y, expected);
-  CHECK(at::equal(Packed(weight, kernels::WeightForm::kF32)(x[1][2]), y[1][2]));
+  CHECK(at::equal(PackedLinear(weight, kernels::WeightForm::kF32)(x[1][2]), y[1][2]));
   const at::Tensor turned = x.transpose(0, 1).contiguous().transpose(0, 1);
-  CHECK(at::equal(Packed(weight, kernels::WeightForm::kF32)(turned), y));
+  CHECK(at::equal(PackedLinear(weight, kernels::WeightForm::kF32)(turned), y));
 
-  const at::Tensor narrow = Packed(weight, kernels::WeightForm::kBf16)(x.to(at::kBFloat16));
+  const at::Tensor narrow = PackedLinear(weight, kernels::WeightForm::kBf16)(x.to(at::kBFloat16));
   CHECK((narrow.scalar_type() == at::kBFloat16));
   test::CheckClose(narrow.to(at::kFloat), expected, 0.02);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    const at::Tensor bytes = Packed(weight, kernels::WeightForm::kInt8)(x.to(type));
+    const at::Tensor bytes = PackedLinear(weight, kernels::WeightForm::kInt8)(x.to(type));
     CHECK((bytes.scalar_type() == type));
     test::CheckClose(bytes.to(at::kFloat), expected, 0.03);
   }
@@ -59,7 +56,7 @@ TEST_CASE("linear: a quantised tensor is the matrix that it stands for") {
   CHECK(matrix.scales().defined());
   const at::Tensor dense = quantised.to(at::kFloat) * scales.unsqueeze(1);
   CHECK_FALSE(Linear(dense).scales().defined());
-  CHECK_FALSE(Packed(dense, kernels::WeightForm::kInt8).scales().defined());
+  CHECK_FALSE(PackedLinear(dense, kernels::WeightForm::kInt8).scales().defined());
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     const at::Tensor x = at::randn({3, 5, 65}).to(type);
     const at::Tensor y = matrix(x);
@@ -72,7 +69,7 @@ TEST_CASE("linear: a quantised tensor is the matrix that it stands for") {
 }
 
 TEST_CASE("linear: what does not fit is refused") {
-  const Linear packed = Packed(at::randn({4, 8}), kernels::WeightForm::kF32);
+  const Linear packed = PackedLinear(at::randn({4, 8}), kernels::WeightForm::kF32);
   CHECK_THROWS_AS(packed(at::randn({2, 9})), base::Error);
   CHECK_THROWS_AS(packed(at::randn({2, 8}).to(at::kDouble)), base::Error);
   CHECK_THROWS_AS(packed(at::randn({2, 8}).to(at::kBFloat16)), base::Error);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "support/each_isa.h"
+#include "support/packed_linear.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
@@ -404,6 +405,73 @@ void CheckMixedLengths() {
       }
     }
   }
+}
+
+// Ten slots, one without a dialogue, over rings that wrap and rings that do not.
+void CheckBesideProjection(kernels::WeightForm form, at::ScalarType type, int block, int dim) {
+  CAPTURE(kernels::Name(form));
+  CAPTURE(block);
+  CAPTURE(dim);
+  const RingAttentionSpec spec{.num_heads = 5,
+                               .head_dim = dim,
+                               .context = 9,
+                               .capacity = 9 + block - 1,
+                               .block = block,
+                               .rule = RingRule::kFull,
+                               .rope_max_period = 10000};
+  const at::Tensor frequencies = RopeInverseFrequencies(dim, spec.rope_max_period);
+  const Linear in_proj = test::PackedLinear(at::randn({3 * 5 * dim, 70}), form);
+  const Capacities capacities{10, 4, 10, 10, 26, 10, 10, 2, 10, 10};
+  OwnRings apart(spec, capacities, type);
+  OwnRings beside(spec, capacities, type);
+  const SlotIds slots{3, 1, 0, kPadding, 4, 5, 9, 8, 2, 6};
+  for (int64_t step = 0; step < 24; step += block) {
+    std::vector<int64_t> offsets;
+    for (const int slot : slots) {
+      const int64_t capacity = slot == kPadding ? 1 : capacities[static_cast<size_t>(slot)];
+      // A ring that is too short to wrap begins anew.
+      offsets.push_back(slot == kPadding           ? 0
+                        : capacity < spec.capacity ? step % capacity / block * block
+                                                   : (slot % 3) * block + step);
+    }
+    const at::Tensor x = at::randn({10, block, 70}).to(type);
+    const at::Tensor a =
+        RingAttentionCpu(spec, in_proj(x).view({10, block, 3, spec.num_heads, dim}), apart, slots,
+                         offsets, frequencies);
+    CheckEqual(ProjectAndAttendCpu(spec, in_proj, x, beside, slots, offsets, frequencies), a);
+  }
+  CheckEqual(beside.keys, apart.keys);
+  CheckEqual(beside.values, apart.values);
+}
+
+TEST_CASE("attention beside the projection has the bits that it has after it") {
+  at::manual_seed(10);
+  test::ForEachIsa([] {
+    for (const int block : {1, 2}) {
+      for (const int dim : {64, 128}) {
+        CheckBesideProjection(kernels::WeightForm::kF32, at::kFloat, block, dim);
+        CheckBesideProjection(kernels::WeightForm::kBf16, at::kBFloat16, block, dim);
+        CheckBesideProjection(kernels::WeightForm::kInt8, at::kBFloat16, block, dim);
+      }
+    }
+  });
+}
+
+TEST_CASE("attention goes beside the projection where that can be faster") {
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  RingAttentionSpec spec{.num_heads = 4, .head_dim = 64, .context = 8, .capacity = 8};
+  const Linear packed = test::PackedLinear(at::ones({3 * 256, 32}), kernels::WeightForm::kF32);
+  CHECK(AttendsBesideProjection(spec, packed, at::ones({24, 1, 32})));
+  CHECK_FALSE(AttendsBesideProjection(spec, packed, at::ones({1, 24, 32})));
+  CHECK_FALSE(
+      AttendsBesideProjection(spec, Linear(at::ones({3 * 256, 32})), at::ones({24, 1, 32})));
+  spec.head_dim = 32;
+  CHECK_FALSE(AttendsBesideProjection(spec, packed, at::ones({24, 1, 32})));
+  spec.head_dim = 64;
+  spec.num_heads = 3;
+  CHECK_FALSE(AttendsBesideProjection(spec, packed, at::ones({24, 1, 32})));
+  at::set_num_threads(before);
 }
 
 TEST_CASE("rings of other lengths side by side give the definition, as dialogues come and go") {
