@@ -18,6 +18,7 @@ namespace {
 // What of a panel is multiplied with several tiles of rows, one after another, before the next part
 // is read: it stays in the second cache meanwhile, beside the next part that is asked for.
 constexpr int64_t kBlockBytes = 64 << 10;
+static_assert(kBlockBytes >= InputBytes(WeightForm::kBf16, kPanel, kActivationGroup));
 // Rows whose sums and inputs stay in the caches beside it.
 constexpr int64_t kMostRows = 48;
 
@@ -164,11 +165,11 @@ class Beside {
   int64_t done_ = 0;
 };
 
-// What of a panel is multiplied with all tiles before the next part is.
-int64_t BlockInputs(WeightForm form, int64_t columns) {
+// What of a panel is multiplied with all tiles before the next part is: kBlockBytes of a whole one.
+int64_t BlockInputs(WeightForm form) {
   // Groups of activations are not cut.
-  const int64_t unit = IsInteger(form) ? kActivationGroup : kSixteen;
-  return std::max<int64_t>(1, kBlockBytes / InputBytes(form, columns, unit)) * unit;
+  const int64_t unit = form == WeightForm::kF32 ? kSixteen : kActivationGroup;
+  return kBlockBytes / InputBytes(form, kPanel, unit) * unit;
 }
 
 // One panel times rows [begin, end). `beside`, where there is one, has a turn after each block.
@@ -197,7 +198,7 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
   // A single tile waits for memory, and may be wider than is best for the registers.
   const int64_t tile_rows = rows <= kTileRows ? kTileRows : kernels.tile_rows[form_index];
   const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
-  const int64_t whole = tiles == 1 ? inputs : BlockInputs(form, columns);
+  const int64_t whole = tiles == 1 ? inputs : BlockInputs(form);
   for (int64_t at = 0; at < inputs; at += whole) {
     PanelJob job;
     job.weights = weights + InputBytes(form, columns, at);
@@ -249,7 +250,7 @@ void MultiplyBands(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
   const int64_t pieces = Groups(rows, kMostRows);
   // As many as blocks are multiplied, or more; what they leave is done at the band's end.
   const int64_t turns =
-      of_band * pieces * Groups(PaddedInputs(w.form(), w.inputs()), BlockInputs(w.form(), kPanel));
+      of_band * pieces * Groups(PaddedInputs(w.form(), w.inputs()), BlockInputs(w.form()));
   for (int64_t band = first; band < end; ++band) {
     // The band before this one.
     std::optional<Beside> beside;
