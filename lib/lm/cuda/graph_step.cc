@@ -15,10 +15,10 @@ namespace {
 constexpr int kStepsToCheck = 4;
 // Of the norm of the difference to that of the plain step's result. Both round alike, but for the
 // order of the attention's sums; in bfloat16 a sum that falls to the other side of a rounding is
-// carried on through all layers: 0.015 to 0.03 on the host with random weights, up to 0.13 with
-// ill-conditioned ones.
+// carried on through all layers: 0.015 to 0.03 on the host with random weights. Ill-conditioned
+// ones give up to 0.13, and the plain step: better slow than wrong.
 constexpr double kLargestErrorFloat = 1e-3;
-constexpr double kLargestErrorBf16 = 0.15;
+constexpr double kLargestErrorBf16 = 0.05;
 // Draws that may differ between equal logits: a probability at the threshold, to the last bit.
 constexpr int64_t kDrawsPerMiss = 100;
 
