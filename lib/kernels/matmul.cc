@@ -73,7 +73,7 @@ void QuantiseRows(const T* x, const RowLayout& layout, WeightForm form, int64_t 
   Grow(prepared.storage, layout.rows * stride);
   const auto quantise = std::is_same_v<T, float> ? Kernels().quantise_f32 : Kernels().quantise_bf16;
   constexpr int64_t kRowsPerTask = 4;
-  ParallelFor((layout.rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task) {
+  ParallelFor(Groups(layout.rows, kRowsPerTask), [&](int64_t task) {
     const int64_t end = std::min(layout.rows, (task + 1) * kRowsPerTask);
     for (int64_t row = task * kRowsPerTask; row < end; ++row) {
       quantise({.x = x + layout.Offset(row),
@@ -118,7 +118,8 @@ const PreparedRows& Prepare(const PackedMatrix& w, const T* x, const RowLayout& 
   return prepared;
 }
 
-// The work on one band while the next is multiplied: its pieces, spread over so many turns.
+// The work on one band while the next is multiplied: its pieces, spread over so many turns, or over
+// fewer and Finish.
 class Beside {
  public:
   Beside(const BandWork& work, int64_t band, int64_t turns)
@@ -150,7 +151,7 @@ class Beside {
   void Finish() { DoUntil(work_.pieces); }
 
  private:
-  int64_t Until(int64_t turn) const { return work_.pieces * std::min(turn, turns_) / turns_; }
+  int64_t Until(int64_t turn) const { return work_.pieces * turn / turns_; }
   void DoUntil(int64_t piece) {
     for (; done_ < piece; ++done_) work_.work(band_, done_);
   }
@@ -197,7 +198,7 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
   kernels.begin(rows, scaled || bias == nullptr ? nullptr : panel_bias, sums[0]);
   // A single tile waits for memory, and may be wider than is best for the registers.
   const int64_t tile_rows = rows <= kTileRows ? kTileRows : kernels.tile_rows[form_index];
-  const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
+  const int64_t tiles = Groups(rows, tile_rows);
   const int64_t whole = tiles == 1 ? inputs : BlockInputs(form);
   for (int64_t at = 0; at < inputs; at += whole) {
     PanelJob job;

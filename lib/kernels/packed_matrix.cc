@@ -240,7 +240,7 @@ size_t PackedMatrix::Bytes(WeightForm form, int64_t outputs, int64_t inputs) {
 }
 
 void PackedMatrix::Pack(WeightForm form, const MatrixSource& source, std::byte* bytes) {
-  const int64_t panels = (source.outputs + kPanel - 1) / kPanel;
+  const int64_t panels = Groups(source.outputs, kPanel);
   ParallelFor(panels, [&](int64_t panel) {
     PackPanel(form, source, panel * kPanel,
               bytes + panel * PanelBytes(form, kPanel, source.inputs));

@@ -128,7 +128,7 @@ struct Call {
   }
 };
 
-// Attends for one head of one row that is no padding.
+// Attends for one head of one row; of padding there is nothing to do.
 using AttendPair = std::function<void(int64_t row, int64_t head)>;
 
 // Hands a run of all pairs what to call for each; `qkv` may be filled meanwhile. Bfloat16 is bits
@@ -155,6 +155,7 @@ at::Tensor Attend(const RingAttentionSpec& spec, const at::Tensor& qkv, const Ri
   run([&](int64_t row, int64_t head) {
     thread_local Workspace<T> workspace;
     const auto index = static_cast<size_t>(row);
+    if (slots[index] == kPadding) return;
     call.Attend(row, head, rings.places[static_cast<size_t>(slots[index])], offsets[index],
                 workspace);
   });
@@ -196,7 +197,6 @@ at::Tensor RingAttentionCpu(const RingAttentionSpec& spec, const at::Tensor& qkv
   const auto run = [&](const AttendPair& attend) {
     kernels::ParallelFor(tasks, [&](int64_t task) {
       for (int64_t pair = pairs * task / tasks; pair < pairs * (task + 1) / tasks; ++pair) {
-        if (slots[static_cast<size_t>(pair / heads)] == kPadding) continue;
         attend(pair / heads, pair % heads);
       }
     });
@@ -243,11 +243,7 @@ at::Tensor ProjectAndAttendCpu(const RingAttentionSpec& spec, const Linear& in_p
                                            in_use(rings.keys, head, index),
                                            in_use(rings.values, head, index)};
                                      },
-                                 .work =
-                                     [&](int64_t head, int64_t row) {
-                                       if (slots[static_cast<size_t>(row)] != kPadding)
-                                         attend(row, head);
-                                     }};
+                                 .work = [&](int64_t head, int64_t row) { attend(row, head); }};
     in_proj.Multiply(x, qkv, &work);
   };
   return AttendWith(spec, qkv, rings, slots, offsets, inverse_frequencies, run);

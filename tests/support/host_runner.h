@@ -1,6 +1,9 @@
 // tests/support/host_runner.h: the recorded programs of language model and codec, run on the host.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+
 #include "nn/cuda/program_runner.h"
 #include "support/host_team.h"
 
