@@ -241,31 +241,29 @@ void MultiplyPanel(const PackedMatrix& w, const PreparedRows& prepared, int64_t 
   (std::is_same_v<T, float> ? kernels.finish_f32 : kernels.finish_bf16)(result);
 }
 
-// All panels of bands [first, end), and the work on them.
+// All panels of the bands that this thread takes, and the work on them.
 template <typename T>
 void MultiplyBands(const PackedMatrix& w, const PreparedRows& prepared, int64_t rows, T* y,
-                   int64_t y_stride, const float* bias, const BandWork& work, int64_t first,
-                   int64_t end) {
+                   int64_t y_stride, const float* bias, const BandWork& work, TaskQueue& bands) {
   const int64_t panels = work.width / kPanel;  // of a part
   const int64_t of_band = work.parts * panels;
   const int64_t pieces = Groups(rows, kMostRows);
   // As many as blocks are multiplied, or more; what they leave is done at the band's end.
   const int64_t turns =
       of_band * pieces * Groups(PaddedInputs(w.form(), w.inputs()), BlockInputs(w.form()));
-  for (int64_t band = first; band < end; ++band) {
-    // The band before this one.
-    std::optional<Beside> beside;
-    if (band > first) beside.emplace(work, band - 1, turns);
+  std::optional<Beside> before;  // the work on the band before
+  while (const std::optional<int64_t> band = bands.Next()) {
     for (int64_t i = 0; i < of_band; ++i) {
-      const int64_t panel = (i / panels * work.bands + band) * panels + i % panels;
+      const int64_t panel = (i / panels * work.bands + *band) * panels + i % panels;
       for (int64_t piece = 0; piece < pieces; ++piece) {
         MultiplyPanel(w, prepared, panel, rows * piece / pieces, rows * (piece + 1) / pieces, y,
-                      y_stride, bias, beside ? &*beside : nullptr);
+                      y_stride, bias, before ? &*before : nullptr);
       }
     }
-    if (beside) beside->Finish();
+    if (before) before->Finish();
+    before.emplace(work, *band, turns);
   }
-  Beside(work, end - 1, 1).Finish();
+  if (before) before->Finish();
 }
 
 template <typename T>
@@ -283,13 +281,8 @@ void Multiply(const PackedMatrix& w, const T* x, const RowLayout& layout, T* y, 
   if (layout.rows == 0) return;
   const PreparedRows& prepared = Prepare(w, x, layout);
   if (beside != nullptr) {
-    // Several bands a task, for the work on all but the last one goes beside the next; several
-    // tasks a thread, for the end.
-    const int64_t tasks =
-        std::clamp<int64_t>(int64_t{4} * Threads(), 1, std::max<int64_t>(1, beside->bands / 2));
-    ParallelFor(tasks, [&](int64_t task) {
-      MultiplyBands(w, prepared, layout.rows, y, y_stride, bias, *beside,
-                    beside->bands * task / tasks, beside->bands * (task + 1) / tasks);
+    ParallelTake(beside->bands, [&](TaskQueue& bands) {
+      MultiplyBands(w, prepared, layout.rows, y, y_stride, bias, *beside, bands);
     });
     return;
   }

@@ -1,8 +1,8 @@
 #include "kernels/parallel.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
+#include <memory>
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -25,32 +25,48 @@ int Threads() {
 #endif
 }
 
-void ParallelFor(int64_t tasks, const std::function<void(int64_t task)>& work) {
+struct alignas(64) TaskQueue::Share {
+  std::atomic<int64_t> next;
+  int64_t end;
+};
+
+std::optional<int64_t> TaskQueue::Next() {
+  for (; turn_ < threads_; ++turn_) {
+    Share& share = shares_[(thread_ + turn_) % threads_];
+    const int64_t task = share.next.fetch_add(1);
+    if (task < share.end) return task;
+  }
+  return std::nullopt;
+}
+
+void ParallelTake(int64_t tasks, const std::function<void(TaskQueue& queue)>& work) {
   const int threads = static_cast<int>(std::min<int64_t>({Threads(), tasks, kMostThreads}));
   if (threads <= 1) {
-    for (int64_t task = 0; task < tasks; ++task) work(task);
+    TaskQueue::Share all{.next = 0, .end = tasks};
+    TaskQueue queue(&all, 1, 0);
+    work(queue);
     return;
   }
 #if defined(_OPENMP)
-  // Each thread has neighbouring tasks, whose data it meets in one stream; who is done helps
-  // others.
-  struct alignas(64) Share {
-    std::atomic<int64_t> next;
-    int64_t end;
-  };
-  std::array<Share, kMostThreads> shares;
+  // Kept: a loop is often shorter than it takes to clear them. A loop inside `work` has one thread.
+  thread_local const auto kept = std::make_unique<TaskQueue::Share[]>(kMostThreads);
+  TaskQueue::Share* shares = kept.get();
   for (int thread = 0; thread < threads; ++thread) {
-    shares[static_cast<size_t>(thread)].next = tasks * thread / threads;
-    shares[static_cast<size_t>(thread)].end = tasks * (thread + 1) / threads;
+    shares[thread].next = tasks * thread / threads;
+    shares[thread].end = tasks * (thread + 1) / threads;
   }
 #pragma omp parallel num_threads(threads)
-  for (int turn = 0; turn < threads; ++turn) {
-    Share& share = shares[static_cast<size_t>((omp_get_thread_num() + turn) % threads)];
-    for (int64_t task = share.next.fetch_add(1); task < share.end; task = share.next.fetch_add(1)) {
-      work(task);
-    }
+  {
+    TaskQueue queue(shares, threads, omp_get_thread_num());
+    work(queue);
   }
 #endif
+}
+
+void ParallelFor(int64_t tasks, const std::function<void(int64_t task)>& work) {
+  ParallelTake(tasks, [&](TaskQueue& queue) {
+    while (const std::optional<int64_t> task = queue.Next()) work(*task);
+  });
 }
 
 }  // namespace ppx::kernels

@@ -10,8 +10,6 @@
 namespace ppx::kernels {
 namespace {
 
-using Bytes = uint8_t __attribute__((vector_size(kLanes)));
-
 template <typename T>
 void Quantise(const QuantisedRow& row) {
   const auto* x = static_cast<const T*>(row.x);
@@ -39,7 +37,7 @@ void Quantise(const QuantisedRow& row) {
       for (int64_t i = part; i < Least(here, part + row.start_inputs); i += kLanes) {
         const Vec shifted = Load(values + i) * inverse + shift;
         sum += shifted - shift;
-        const Bytes bytes = __builtin_convertvector(__builtin_bit_cast(Words, shifted), Bytes);
+        const Bytes bytes = LowBytes(__builtin_bit_cast(Words, shifted));
         __builtin_memcpy(row.q + begin + i, &bytes, sizeof(bytes));
       }
       *starts++ = -row.zero_point * static_cast<int32_t>(Sum(sum));

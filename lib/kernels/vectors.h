@@ -34,6 +34,7 @@ constexpr int64_t Most(int64_t a, int64_t b) { return a > b ? a : b; }
 using Vec = float __attribute__((vector_size(kLanes * 4)));
 using Words = uint32_t __attribute__((vector_size(kLanes * 4)));
 using Halves = uint16_t __attribute__((vector_size(kLanes * 2)));
+using Bytes = uint8_t __attribute__((vector_size(kLanes)));
 using Four = float __attribute__((vector_size(16)));
 
 #if defined(__AVX512F__)
@@ -47,6 +48,20 @@ inline __m256 Fold(Vec x) {
   return __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +
          __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
 }
+// gcc 12 converts element by element; and in sanitized builds it warns of a variable inside the
+// intrinsics without a mask (its bug 105593).
+inline Words Widen(Halves x) {
+  return __builtin_bit_cast(Words,
+                            _mm512_maskz_cvtepu16_epi32(0xffff, __builtin_bit_cast(__m256i, x)));
+}
+inline Halves LowHalves(Words x) {
+  return __builtin_bit_cast(Halves,
+                            _mm512_maskz_cvtepi32_epi16(0xffff, __builtin_bit_cast(__m512i, x)));
+}
+inline Bytes LowBytes(Words x) {
+  return __builtin_bit_cast(Bytes,
+                            _mm512_maskz_cvtepi32_epi8(0xffff, __builtin_bit_cast(__m512i, x)));
+}
 
 #elif defined(__AVX2__)
 
@@ -55,6 +70,26 @@ inline Vec Fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
 inline Vec Max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 inline Vec SwapPairs(Vec x) { return _mm256_permute_ps(x, 0xb1); }
 inline __m256 Fold(Vec x) { return x; }
+inline Words Widen(Halves x) {
+  return __builtin_bit_cast(Words, _mm256_cvtepu16_epi32(__builtin_bit_cast(__m128i, x)));
+}
+// The first `count` bytes of each half of x, one after the other, when `order` has put them there.
+template <int count>
+inline __m128i JoinHalves(Words x, __m128i order) {
+  const __m256i parts =
+      _mm256_shuffle_epi8(__builtin_bit_cast(__m256i, x), _mm256_broadcastsi128_si256(order));
+  const __m128i low = _mm256_castsi256_si128(parts);
+  const __m128i high = _mm256_extracti128_si256(parts, 1);
+  return count == 8 ? _mm_unpacklo_epi64(low, high) : _mm_unpacklo_epi32(low, high);
+}
+inline Halves LowHalves(Words x) {
+  const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1);
+  return __builtin_bit_cast(Halves, JoinHalves<8>(x, order));
+}
+inline Bytes LowBytes(Words x) {
+  const __m128i order = _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+  return __builtin_bit_cast(Bytes, _mm_cvtsi128_si64(JoinHalves<4>(x, order)));
+}
 
 #else
 
@@ -62,6 +97,9 @@ inline Vec Broadcast(float x) { return Vec{x, x, x, x}; }
 inline Vec Fma(Vec a, Vec b, Vec c) { return a * b + c; }
 inline Vec Max(Vec a, Vec b) { return a > b ? a : b; }
 inline Vec SwapPairs(Vec x) { return Vec{x[1], x[0], x[3], x[2]}; }
+inline Words Widen(Halves x) { return __builtin_convertvector(x, Words); }
+inline Halves LowHalves(Words x) { return __builtin_convertvector(x, Halves); }
+inline Bytes LowBytes(Words x) { return __builtin_convertvector(x, Bytes); }
 
 #endif
 
@@ -93,7 +131,7 @@ inline Vec Load(const float* from) {
 inline Vec Load(const Bf16* from) {
   Halves halves;
   __builtin_memcpy(&halves, from, sizeof(halves));
-  return __builtin_bit_cast(Vec, __builtin_convertvector(halves, Words) << 16);
+  return __builtin_bit_cast(Vec, Widen(halves) << 16);
 }
 
 // Rounded to bfloat16, to the nearest, ties to even; what follows the upper half is undefined.
@@ -105,7 +143,7 @@ inline Words Rounded(Vec x) {
 
 inline void Store(Vec x, float* to) { __builtin_memcpy(to, &x, sizeof(x)); }
 inline void Store(Vec x, Bf16* to) {
-  const Halves halves = __builtin_convertvector(Rounded(x) >> 16, Halves);
+  const Halves halves = LowHalves(Rounded(x) >> 16);
   __builtin_memcpy(to, &halves, sizeof(halves));
 }
 
