@@ -104,6 +104,9 @@ at::Device OpenDevice(const std::string& name) {
   }
   const int index = ParseGpuIndex(name, kCuda.size());
   LoadCudaHalf();
+  if (!at::detail::getCUDAHooks().isBuilt()) {
+    base::ThrowInternal("LibTorch was asked for GPUs before its CUDA half was loaded");
+  }
   const int count = at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
   if (count == 0) {
     base::ThrowResource(
@@ -115,9 +118,13 @@ at::Device OpenDevice(const std::string& name) {
     base::ThrowResource(
         fmt::format("--device {}: there are {} CUDA devices, 0 to {}", name, count, count - 1));
   }
-  at::globalContext().lazyInitDevice(at::kCUDA);
   const at::Device device(at::kCUDA, static_cast<at::DeviceIndex>(index));
-  nn::CheckRingAttentionCuda(device);  // where it fails, the plain path is used
+  try {
+    at::globalContext().lazyInitDevice(at::kCUDA);
+    nn::CheckRingAttentionCuda(device);  // where it fails, the plain path is used
+  } catch (const c10::Error& error) {
+    base::ThrowResource(fmt::format("--device {}: {}", name, error.what_without_backtrace()));
+  }
   return device;
 }
 
@@ -155,6 +162,7 @@ std::string DeviceDescription(const at::Device& device) {
 
 void ConfigureArithmetic(int threads) {
   if (threads > 0) at::set_num_threads(threads);
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
   at::globalContext().setAllowTF32CuDNN(false);
   at::globalContext().setDeterministicCuDNN(true);
   at::globalContext().setBenchmarkCuDNN(false);

@@ -28,8 +28,8 @@ std::vector<std::string> AllGpus();
 // group's limit, whichever is less. What the page cache holds counts as free.
 int64_t FreeMemoryBytes(const at::Device& device);
 
-// The same arithmetic on every run: no TF32, deterministic cuDNN, no autotuning. `threads` 0 leaves
-// LibTorch's choice.
+// The same arithmetic on every run: no TF32, sums of bfloat16 products in float32, deterministic
+// cuDNN, no autotuning. `threads` 0 leaves LibTorch's choice.
 void ConfigureArithmetic(int threads);
 
 }  // namespace ppx::engine

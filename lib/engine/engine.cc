@@ -38,9 +38,12 @@ auto WithDeviceErrors(const at::Device& device, const Work& work) {
   } catch (const std::bad_alloc&) {
     ThrowOutOfMemory(device);
   } catch (const c10::Error& error) {
-    // LibTorch's CPU allocator has no exception of its own.
+    // The CPU's allocator, kernels that are loaded and cuBLAS have no exception of their own.
     const std::string_view text = error.what_without_backtrace();
-    if (text.find("DefaultCPUAllocator") != std::string_view::npos) ThrowOutOfMemory(device);
+    for (const char* sign :
+         {"DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED"}) {
+      if (text.find(sign) != std::string_view::npos) ThrowOutOfMemory(device);
+    }
     base::ThrowResource(fmt::format("{}: {}", device.str(), error.what_without_backtrace()));
   }
 }

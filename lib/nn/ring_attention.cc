@@ -148,37 +148,59 @@ void CheckRingFits(const RingAttentionSpec& spec, int64_t steps, std::span<const
 
 namespace {
 
-bool CudaKernelAgrees(at::Device device) {
-  const RingAttentionSpec spec{.num_heads = 3,
-                               .head_dim = 64,
-                               .context = 10,
-                               .capacity = 10,
-                               .block = 2,
-                               .rope_max_period = 10000};
+bool AgreesWithPlain(RingAttentionKernel kernel, const RingAttentionSpec& spec, at::ScalarType type,
+                     at::Device device) {
+  constexpr int64_t kSteps = 26;  // one ring wraps, the other is just long enough
   const at::Tensor frequencies =
       RopeInverseFrequencies(spec.head_dim, spec.rope_max_period).to(device);
   // Any fixed numbers do; these vary over rows, steps and heads.
-  const at::Tensor qkv = at::sin(at::arange(2 * 26 * 3 * 3 * 64, at::kFloat) * 0.37)
-                             .view({2, 26, 3, 3, 64})
-                             .to(device);
-  const std::vector<RingPlace> places{{.first = 0, .capacity = 10}, {.first = 10, .capacity = 26}};
+  const at::Tensor numbers =
+      at::sin(at::arange(2 * kSteps * 3 * spec.num_heads * spec.head_dim, at::kFloat) * 0.37);
+  const at::Tensor qkv =
+      numbers.view({2, kSteps, 3, spec.num_heads, spec.head_dim}).to(type).to(device);
+  const std::vector<RingPlace> places{{.first = 0, .capacity = spec.capacity},
+                                      {.first = spec.capacity, .capacity = kSteps}};
   std::vector<at::Tensor> results;
-  for (const auto kernel : {RingAttentionPlain, RingAttentionCuda}) {
-    const at::Tensor keys = at::zeros({int64_t{3} * (10 + 26), 64}, qkv.options());
-    results.push_back(
-        kernel(spec, qkv, {keys, at::zeros_like(keys), places}, {1, 0}, {0, 0}, frequencies));
+  for (const RingAttentionKernel of : {RingAttentionKernel{RingAttentionPlain}, kernel}) {
+    const at::Tensor keys =
+        at::zeros({spec.num_heads * (spec.capacity + kSteps), spec.head_dim}, qkv.options());
+    const Rings rings{keys, at::zeros_like(keys), places};
+    results.push_back(of(spec, qkv, rings, {1, 0}, {0, 0}, frequencies).to(at::kFloat));
   }
-  constexpr double kTolerance = 1e-3;
-  return (results[0] - results[1]).abs().max().item<double>() < kTolerance;
+  // Results are below 1, where bfloat16 is within 0.004.
+  const double tolerance = type == at::kFloat ? 1e-3 : 2e-2;
+  return (results[0] - results[1]).abs().max().item<double>() < tolerance;
 }
 
 }  // namespace
+
+bool AgreesWithPlain(RingAttentionKernel kernel, at::Device device) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
+      for (const int block : {1, 2}) {
+        for (const int dim : {64, 128}) {
+          constexpr int kContext = 10;
+          const RingAttentionSpec spec{
+              .num_heads = 3,
+              .head_dim = dim,
+              .context = kContext,
+              .capacity = kContext + (rule == RingRule::kFull ? block - 1 : 0),
+              .block = block,
+              .rule = rule,
+              .rope_max_period = 10000};
+          if (!AgreesWithPlain(kernel, spec, type, device)) return false;
+        }
+      }
+    }
+  }
+  return true;
+}
 
 bool CheckRingAttentionCuda(at::Device device) {
   if (!HasRingAttentionCuda()) return true;
   bool agrees = false;
   try {
-    agrees = CudaKernelAgrees(device);
+    agrees = AgreesWithPlain(RingAttentionCuda, device);
   } catch (const base::Error&) {
     // It cannot be launched: a GPU older than those it was compiled for.
   }

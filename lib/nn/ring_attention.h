@@ -91,8 +91,14 @@ bool AttendsBesideProjection(const RingAttentionSpec& spec, const Linear& in_pro
 // True where the CUDA kernel is part of this build. Without it CUDA devices run the plain path.
 bool HasRingAttentionCuda();
 
-// The device's kernel against the plain path on a small example that wraps. A kernel that fails is
-// not used by this process from then on. True where they agree (or there is no kernel).
+// Whether a kernel gives what the plain path gives, to the type's precision, on small examples: in
+// f32 and bf16, heads of 64 and 128, both rules, blocks of 1 and 2, a ring that wraps and one that
+// does not.
+using RingAttentionKernel = decltype(&RingAttentionPlain);
+bool AgreesWithPlain(RingAttentionKernel kernel, at::Device device);
+
+// The same of the device's kernel. One that fails is not used by this process from then on. True
+// where they agree (or there is no kernel).
 bool CheckRingAttentionCuda(at::Device device);
 
 // Throws kInternal where a dialogue would outgrow a ring that is too short to wrap.

@@ -21,6 +21,7 @@
 #include "engine/device.h"
 #include "hub/model_files.h"
 #include "rendering/model_options.h"
+#include "support/seed.h"
 
 namespace ppx::bench {
 namespace {
@@ -188,7 +189,7 @@ base::ExitCode Run(const Options& options, const std::vector<std::string>& comma
     if (!path.empty()) base::CheckWritable(path);
   }
   const c10::InferenceMode guard;
-  at::manual_seed(1);
+  test::Seed(1);
   nlohmann::ordered_json json;
   try {
     json = ToJson(Measure(options, command));

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 
 #include "base/error.h"
 
@@ -51,6 +52,21 @@ class GraphMemory {
   bool open_ = true;
 };
 
+namespace {
+
+// One for all recordings of a thread: LibTorch keeps 32 MB for every stream that it has multiplied
+// on. Graphs may share them, for a thread replays one after the other.
+c10::cuda::CUDAStream RecordingStream(c10::DeviceIndex device) {
+  thread_local std::map<c10::DeviceIndex, c10::cuda::CUDAStream> streams;
+  const auto found = streams.find(device);
+  if (found != streams.end()) return found->second;
+  const c10::cuda::CUDAStream stream =
+      c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device);
+  return streams.emplace(device, stream).first->second;
+}
+
+}  // namespace
+
 CudaGraph::Pinned CudaGraph::AllocatePinned(const at::Tensor& tensor) {
   void* memory = nullptr;
   Check(cudaHostAlloc(&memory, tensor.nbytes(), cudaHostAllocDefault), "pinned memory");
@@ -74,9 +90,14 @@ void CudaGraph::RecordOperations(const std::function<void(cudaStream_t)>& enqueu
   const c10::cuda::CUDAGuard device_guard(input_.device());
   // What made the weights and the state ran on this stream; the recording is on another.
   Check(cudaStreamSynchronize(c10::cuda::getCurrentCUDAStream(device)), "the GPU");
-  const c10::cuda::CUDAStream side = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device);
+  const c10::cuda::CUDAStream side = RecordingStream(device);
   const c10::cuda::CUDAStreamGuard guard(side);
-  Enqueue(enqueue, side);
+  try {
+    Enqueue(enqueue, side);
+  } catch (...) {
+    cudaStreamSynchronize(side);  // what was begun uses memory that is given back now
+    throw;
+  }
   Check(cudaStreamSynchronize(side), "the graph's warm-up");
 
   memory_ = std::make_unique<GraphMemory>(device, side);

@@ -13,6 +13,7 @@
 #include "nn/transformer.h"
 #include "support/host_team.h"
 #include "support/memory_checkpoint.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::codec {
@@ -101,7 +102,7 @@ void CheckWindows(const WindowsCase& c) {
 }
 
 TEST_CASE("windows of a convolution's input, and what the slots keep of it") {
-  at::manual_seed(1);
+  test::Seed(1);
   using nn::FirstPad;
   for (const int channels : {1, 3, 8, 20}) {
     for (const FirstPad pad : {FirstPad::kZeros, FirstPad::kReplicate}) {
@@ -119,7 +120,7 @@ TEST_CASE("windows of a convolution's input, and what the slots keep of it") {
 }
 
 TEST_CASE("a depthwise transposed convolution of windows") {
-  at::manual_seed(2);
+  test::Seed(2);
   for (const bool biased : {false, true}) {
     for (const int channels : {3, 16, 150}) {
       const at::Tensor windows = at::randn({5, 2, channels});
@@ -146,7 +147,7 @@ TEST_CASE("a depthwise transposed convolution of windows") {
 }
 
 TEST_CASE("a branch is scaled and added, and the sum normalised") {
-  at::manual_seed(3);
+  test::Seed(3);
   for (const int dim : {5, 24, 520}) {
     for (const int mode : {0, 1, 2, 3}) {  // nothing, a branch, a scaled one, the sum alone
       for (const int threads : {1, 48}) {
@@ -183,7 +184,7 @@ TEST_CASE("a branch is scaled and added, and the sum normalised") {
 }
 
 TEST_CASE("GELU in place") {
-  at::manual_seed(4);
+  test::Seed(4);
   for (const int64_t count : {3, 700}) {
     for (const int threads : {1, 48}) {
       const at::Tensor x = at::randn({count}) * 4;
@@ -275,7 +276,7 @@ void CheckAttention(const AttendCase& c) {
 }
 
 TEST_CASE("a block of steps appended to the ring and attended") {
-  at::manual_seed(5);
+  test::Seed(5);
   using nn::RingRule;
   for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
     for (const int steps : {1, 2, 3, 8}) {
@@ -314,7 +315,7 @@ std::vector<int32_t> Nearest(const at::Tensor& scores, const at::Tensor& centroi
 }
 
 TEST_CASE("the highest score is found, the first of equal ones, and its centroid subtracted") {
-  at::manual_seed(6);
+  test::Seed(6);
   for (const int bins : {1, 7, 70, 600}) {
     for (const int threads : {1, 16, 48}) {
       CAPTURE(bins);
@@ -348,7 +349,7 @@ TEST_CASE("whatever the scores are, the code is within the codebook") {
 }
 
 TEST_CASE("the sum of a row's centroids") {
-  at::manual_seed(7);
+  test::Seed(7);
   const std::vector<at::Tensor> codebooks{at::randn({9, 13}), at::randn({9, 13}),
                                           at::randn({9, 13})};
   const std::vector<const float*> addresses{Data(codebooks[0]), Data(codebooks[1]),

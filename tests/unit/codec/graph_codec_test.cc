@@ -14,6 +14,7 @@
 #include "support/host_runner.h"
 #include "support/memory_checkpoint.h"
 #include "support/random_mimi.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::codec {
@@ -184,7 +185,7 @@ void CheckDecoder(const Codec& codec, GraphDecoder& graph, int frames, double to
 constexpr double kTolerance = 1e-5;
 
 TEST_CASE("the encoder's program, run on the host, gives the plain codes") {
-  at::manual_seed(31);
+  test::Seed(31);
   for (const MimiConfig& config : {OddConfig(), EvenConfig(), FlatConfig()}) {
     CAPTURE(config.steps_per_frame());
     const Codec codec(config, 4);
@@ -194,7 +195,7 @@ TEST_CASE("the encoder's program, run on the host, gives the plain codes") {
 }
 
 TEST_CASE("the decoder's program, run on the host, gives the plain samples") {
-  at::manual_seed(32);
+  test::Seed(32);
   for (const MimiConfig& config : {OddConfig(), EvenConfig(), FlatConfig()}) {
     CAPTURE(config.steps_per_frame());
     const Codec codec(config, 4);
@@ -204,7 +205,7 @@ TEST_CASE("the decoder's program, run on the host, gives the plain samples") {
 }
 
 TEST_CASE("one codebook, the semantic one alone") {
-  at::manual_seed(33);
+  test::Seed(33);
   const Codec codec(OddConfig(), 1);
   GraphEncoder encoder(codec.encoder, HostRunner::Make);
   CheckEncoder(codec, encoder, 12, kTolerance);
@@ -213,7 +214,7 @@ TEST_CASE("one codebook, the semantic one alone") {
 }
 
 TEST_CASE("many frames at once and taps in between go by the plain path, of the same state") {
-  at::manual_seed(34);
+  test::Seed(34);
   const Codec codec(OddConfig(), 4);
   GraphEncoder graph(codec.encoder, HostRunner::Make);
   nn::SlotState plain = codec.encoder.NewState(kSlots);
@@ -259,7 +260,7 @@ class BrokenRunner : public HostRunner {
 };
 
 TEST_CASE("a frame that disagrees or fails is not used, and changes nothing") {
-  at::manual_seed(35);
+  test::Seed(35);
   const Codec codec(OddConfig(), 4);
   using Fault = BrokenRunner::Fault;
   for (const Fault fault : {Fault::kOutput, Fault::kLatent, Fault::kTails, Fault::kOtherSlot,
@@ -291,7 +292,7 @@ TEST_CASE("a frame that disagrees or fails is not used, and changes nothing") {
 }
 
 TEST_CASE("what cannot be recorded is left to the plain path") {
-  at::manual_seed(36);
+  test::Seed(36);
   MimiConfig wide = OddConfig();
   wide.seanet.dimension = 260;
   wide.transformer.d_model = 260;  // heads of 130
@@ -315,7 +316,7 @@ TEST_CASE("what cannot be recorded is left to the plain path") {
 }
 
 TEST_CASE("a code that is in no codebook is refused before the kernels see it") {
-  at::manual_seed(37);
+  test::Seed(37);
   const Codec codec(OddConfig(), 4);
   GraphDecoder graph(codec.decoder, HostRunner::Make);
   nn::SlotState state = codec.decoder.NewState(1);
@@ -332,7 +333,7 @@ TEST_CASE("on a GPU: the graphs give what the plain path gives") {
   if (!gpu) return;
   const at::Device device = *gpu;
   engine::ConfigureArithmetic(0);
-  at::manual_seed(38);
+  test::Seed(38);
   MimiConfig released;  // its channels and heads, but for the codebooks
   released.transformer.num_layers = 2;
   released.transformer.context = 20;

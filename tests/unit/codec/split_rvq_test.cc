@@ -5,6 +5,7 @@
 #include <map>
 
 #include "support/memory_checkpoint.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::codec {
@@ -57,7 +58,7 @@ at::Tensor Nearest(const std::map<std::string, at::Tensor>& tensors, const at::T
 }
 
 TEST_CASE("the nearest centroid is found, the first of two that are the same") {
-  at::manual_seed(9);
+  test::Seed(9);
   const auto tensors = Checkpoint();
   const auto file = test::MemoryCheckpoint(tensors);
   const at::Tensor latent = at::randn({3, 19, kLatent});

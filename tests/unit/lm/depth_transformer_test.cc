@@ -1,6 +1,7 @@
 #include "lm/depth_transformer.h"
 
 #include "support/random_lm.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::lm {
@@ -21,7 +22,7 @@ at::Tensor Logits(const DepthTransformer& depth, const at::Tensor& temporal, con
 }
 
 TEST_CASE("a checkpoint of half as many steps is completed by repeating them") {
-  at::manual_seed(10);
+  test::Seed(10);
   LmConfig config = test::SmallLmConfig();
   const auto half = test::RandomLmTensors(config, 4);
 
@@ -63,7 +64,7 @@ TEST_CASE("a checkpoint of half as many steps is completed by repeating them") {
 }
 
 TEST_CASE("steps that are not computed change nothing before them") {
-  at::manual_seed(11);
+  test::Seed(11);
   const LmConfig config = test::SmallLmConfig();
   const auto tensors = test::RandomLmTensors(config, 8);
   nn::WeightLoader loader(test::MemoryCheckpoint(tensors), {});
@@ -78,7 +79,7 @@ TEST_CASE("steps that are not computed change nothing before them") {
 }
 
 TEST_CASE("a token of -1 adds nothing") {
-  at::manual_seed(12);
+  test::Seed(12);
   const LmConfig config = test::SmallLmConfig();
   auto tensors = test::RandomLmTensors(config, 8);
   tensors["depformer_emb.1.weight"][5].zero_();

@@ -15,6 +15,7 @@
 #include "support/gpu.h"
 #include "support/host_runner.h"
 #include "support/random_lm.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::lm {
@@ -124,7 +125,7 @@ void CheckSameRings(const LmState& a, const LmState& b, double tolerance) {
 }
 
 TEST_CASE("the program of a step, run on the host, gives the plain step's tokens") {
-  at::manual_seed(21);
+  test::Seed(21);
   for (const LmConfig& config : {test::SmallLmConfig(), OddConfig(), FewRowsConfig()}) {
     for (const nn::RingRule rule : {nn::RingRule::kMaskNextSlot, nn::RingRule::kFull}) {
       LmConfig with_rule = config;
@@ -145,7 +146,7 @@ TEST_CASE("the program of a step, run on the host, gives the plain step's tokens
 }
 
 TEST_CASE("fewer rows than the program has, and rings sized by the dialogues") {
-  at::manual_seed(22);
+  test::Seed(22);
   LmConfig config = test::SmallLmConfig();
   config.context = 40;
   const LmModel model = MakeModel(config, at::kFloat);
@@ -174,7 +175,7 @@ TEST_CASE("fewer rows than the program has, and rings sized by the dialogues") {
 }
 
 TEST_CASE("a model without positional embedding is recorded too") {
-  at::manual_seed(28);
+  test::Seed(28);
   LmConfig config = test::SmallLmConfig();
   config.max_period = 0;
   const LmModel model = MakeModel(config, at::kFloat);
@@ -186,7 +187,7 @@ TEST_CASE("a model without positional embedding is recorded too") {
 }
 
 TEST_CASE("few rows have kernels of their own, more rows LibTorch's products") {
-  at::manual_seed(28);
+  test::Seed(28);
   const LmModel model = MakeModel(FewRowsConfig(), at::kFloat);
   LmState plain = model.NewState(3);
   const auto expected = Play(model, plain, true, 30);
@@ -201,7 +202,7 @@ TEST_CASE("few rows have kernels of their own, more rows LibTorch's products") {
 }
 
 TEST_CASE("bfloat16 is trusted too, and its first steps are the plain step's") {
-  at::manual_seed(23);
+  test::Seed(23);
   for (const LmConfig& config : {OddConfig(), FewRowsConfig()}) {
     const LmModel model = MakeModel(config, at::kBFloat16);
     LmState plain = model.NewState(3);
@@ -276,7 +277,7 @@ void CheckInt8OfLoader(at::Device device, const MakeRunner& make_runner, double 
 }
 
 TEST_CASE("the loader's int8 weights through the program, on the host") {
-  at::manual_seed(29);
+  test::Seed(29);
   CheckInt8OfLoader(at::kCPU, HostRunner::Make, 1e-4);
 }
 
@@ -316,7 +317,7 @@ class BrokenRunner : public HostRunner {
 };
 
 TEST_CASE("a step that disagrees or fails is not used, and changes no token") {
-  at::manual_seed(24);
+  test::Seed(24);
   const LmModel model = MakeModel(test::SmallLmConfig(), at::kFloat);
   using Fault = BrokenRunner::Fault;
   for (const Fault fault : {Fault::kHidden, Fault::kTextLogits, Fault::kAudioLogits, Fault::kDraws,
@@ -333,7 +334,7 @@ TEST_CASE("a step that disagrees or fails is not used, and changes no token") {
 }
 
 TEST_CASE("what cannot be recorded is left to the plain step") {
-  at::manual_seed(25);
+  test::Seed(25);
   LmConfig wide = test::SmallLmConfig();
   wide.dim = 260;
   wide.num_heads = 2;  // heads of 130
@@ -345,7 +346,7 @@ TEST_CASE("what cannot be recorded is left to the plain step") {
 }
 
 TEST_CASE("tokens that no table has are refused before the kernels see them") {
-  at::manual_seed(26);
+  test::Seed(26);
   const LmModel model = MakeModel(test::SmallLmConfig(), at::kFloat);
   LmState state = model.NewState(1);
   Install(model, state, HostRunner::Make);
@@ -366,7 +367,7 @@ TEST_CASE("on a GPU: the graph's tokens are the plain step's") {
   const std::optional<at::Device> gpu = test::OpenGpuForKernels();
   if (!gpu) return;
   const at::Device device = *gpu;
-  at::manual_seed(27);
+  test::Seed(27);
   LmConfig large = test::SmallLmConfig();  // heads of 128 and 64, as released
   large.dim = 512;
   large.num_heads = 4;
@@ -404,7 +405,7 @@ TEST_CASE("on a GPU: the graph's tokens are the plain step's") {
 TEST_CASE("on a GPU: the loader's int8 weights through the graph") {
   const std::optional<at::Device> gpu = test::OpenGpuForKernels();
   if (!gpu) return;
-  at::manual_seed(30);
+  test::Seed(30);
   CheckInt8OfLoader(*gpu, RecordCudaGraph, 1e-3);
 }
 

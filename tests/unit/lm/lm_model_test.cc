@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include "support/random_lm.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::lm {
@@ -39,7 +40,7 @@ std::vector<FrameTokens> RunAlone(const LmModel& model, int dialogue, int64_t fr
 }
 
 TEST_CASE("logits of given tokens are those of the steps that gave them") {
-  at::manual_seed(14);
+  test::Seed(14);
   const LmConfig config = test::SmallLmConfig();
   const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
   constexpr int64_t kSteps = 9;
@@ -69,7 +70,7 @@ TEST_CASE("logits of given tokens are those of the steps that gave them") {
 }
 
 TEST_CASE("a dialogue's tokens do not depend on its slot or its neighbours") {
-  at::manual_seed(13);
+  test::Seed(13);
   const LmConfig config = test::SmallLmConfig();
   const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
   const int64_t frames = 40;  // the window of 24 wraps
@@ -133,7 +134,7 @@ std::map<std::string, at::Tensor> MatricesInInt8(std::map<std::string, at::Tenso
 }
 
 TEST_CASE("quantised tensors give the steps of the matrices that they stand for") {
-  at::manual_seed(16);
+  test::Seed(16);
   const LmConfig config = test::SmallLmConfig();
   const auto tensors = test::RandomLmTensors(config, 8);
   const auto in_int8 = MatricesInInt8(tensors);
@@ -174,7 +175,7 @@ TEST_CASE("quantised tensors give the steps of the matrices that they stand for"
 }
 
 TEST_CASE("a copied slot goes on as its source") {
-  at::manual_seed(14);
+  test::Seed(14);
   const LmConfig config = test::SmallLmConfig();
   const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
   LmState source = model.NewState(1);
@@ -194,7 +195,7 @@ TEST_CASE("a copied slot goes on as its source") {
 }
 
 TEST_CASE("provided tokens come out as given, and skip what they make needless") {
-  at::manual_seed(15);
+  test::Seed(15);
   LmConfig config = test::SmallLmConfig();
   config.delays = {0, 0, 2, 1, 2, 0, 2, 1, 2};
   const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
@@ -224,7 +225,7 @@ TEST_CASE("provided tokens come out as given, and skip what they make needless")
 }
 
 TEST_CASE("an input of -1 adds nothing to the embedding sum") {
-  at::manual_seed(16);
+  test::Seed(16);
   const LmConfig config = test::SmallLmConfig();
   auto tensors = test::RandomLmTensors(config, 8);
   tensors["emb.4.weight"][3].zero_();
@@ -235,7 +236,7 @@ TEST_CASE("an input of -1 adds nothing to the embedding sum") {
 }
 
 TEST_CASE("keys and values sized by the dialogue change nothing") {
-  at::manual_seed(17);
+  test::Seed(17);
   const LmConfig config = test::SmallLmConfig();
   const LmModel model = test::MakeLm(config, test::RandomLmTensors(config, 8));
   const auto expected = RunAlone(model, 0, 15, 1, 1);

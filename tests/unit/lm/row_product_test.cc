@@ -5,6 +5,7 @@
 #include "lm/cuda/dequantise.cuh"
 #include "nn/pointwise.h"
 #include "support/host_team.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::lm {
@@ -111,7 +112,7 @@ TEST_CASE("every int8 is the number that it was") {
 }
 
 TEST_CASE("products of few rows are at::linear's") {
-  at::manual_seed(31);
+  test::Seed(31);
   CheckAllRows<float, float>();
   CheckAllRows<float, int8_t>();
   CheckAllRows<cuda::Bf16, cuda::Bf16>();
@@ -119,7 +120,7 @@ TEST_CASE("products of few rows are at::linear's") {
 }
 
 TEST_CASE_TEMPLATE("by many threads", T, float, cuda::Bf16) {
-  at::manual_seed(32);
+  test::Seed(32);
   ProductCase<T, int8_t, 4> c(3, 70, 528, false, 4, 1);
   c.Check(c.Plain(c.x), 48);
   c.Check(c.Plain(c.x), 512);
@@ -127,7 +128,7 @@ TEST_CASE_TEMPLATE("by many threads", T, float, cuda::Bf16) {
 
 TEST_CASE_TEMPLATE("a row's bits depend on no other row, nor on the number of blocks", T, float,
                    cuda::Bf16) {
-  at::manual_seed(33);
+  test::Seed(33);
   ProductCase<T, T, 8> many(7, 37, 336, false, 2, 3);
   test::RunThreads(many.kernel, 32);
   ProductCase<T, T, 1> one(1, 37, 336, false, 2, 1);
@@ -140,7 +141,7 @@ TEST_CASE_TEMPLATE("a row's bits depend on no other row, nor on the number of bl
 }
 
 TEST_CASE_TEMPLATE("the norm in front of a product is RmsNorm", T, float, cuda::Bf16) {
-  at::manual_seed(34);
+  test::Seed(34);
   for (const int threads : {1, 48}) {
     ProductCase<T, T, 4> c(3, 50, 1040, false, 2, threads == 1 ? 2 : 1);
     const at::Tensor alpha = at::rand({1040}) + 0.5;
@@ -153,7 +154,7 @@ TEST_CASE_TEMPLATE("the norm in front of a product is RmsNorm", T, float, cuda::
 }
 
 TEST_CASE_TEMPLATE("the gate behind a product is SiluGate", T, float, cuda::Bf16) {
-  at::manual_seed(35);
+  test::Seed(35);
   for (const int threads : {1, 48}) {
     for (const int hidden : {1, 5, 66}) {
       for (const int split : {1, 16}) {
@@ -167,7 +168,7 @@ TEST_CASE_TEMPLATE("the gate behind a product is SiluGate", T, float, cuda::Bf16
 }
 
 TEST_CASE_TEMPLATE("what a product is added to", T, float, cuda::Bf16) {
-  at::manual_seed(36);
+  test::Seed(36);
   ProductCase<T, T, 4> c(3, 21, 48, false, 2, 1);
   const at::Tensor plain = c.Plain(c.x);
   const at::Tensor table = at::randn({5, 21}).to(kType<T>);
@@ -194,7 +195,7 @@ TEST_CASE("a product is split until it fills a GPU or its inputs are used up") {
 }
 
 TEST_CASE_TEMPLATE("a quantised matrix as numbers", T, float, cuda::Bf16) {
-  at::manual_seed(37);
+  test::Seed(37);
   for (const int inputs : {5, 24, 1111}) {
     const Matrix matrix = RandomMatrix<int8_t>(7, inputs);
     const at::Tensor output = at::empty({7, inputs}, kType<T>);

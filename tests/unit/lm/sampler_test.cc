@@ -7,6 +7,7 @@
 #include <ATen/core/PhiloxRNGEngine.h>
 
 #include "support/doctest_torch.h"
+#include "support/seed.h"
 
 namespace ppx::lm {
 namespace {
@@ -77,7 +78,7 @@ TEST_CASE(
 }
 
 TEST_CASE("rows have their own settings and do not see each other") {
-  at::manual_seed(9);
+  test::Seed(9);
   const at::Tensor logits = at::randn({3, 50});
   const std::vector<double> temperature{0.8, 0, 1.3};
   const std::vector<int> top_k{5, 1, 0};
@@ -123,7 +124,7 @@ void CheckEqualsPlain(const at::Tensor& logits) {
 }
 
 TEST_CASE("one pass over the logits draws what the plain path draws") {
-  at::manual_seed(11);
+  test::Seed(11);
   for (const int64_t card : {1, 2, 7, 300, 2048}) {
     const at::Tensor logits = at::randn({4, card}) * 4;
     CheckEqualsPlain(logits);
@@ -140,7 +141,7 @@ TEST_CASE("one pass over the logits draws what the plain path draws") {
 }
 
 TEST_CASE("tokens that cannot be, or have no number, are drawn as by the plain path") {
-  at::manual_seed(12);
+  test::Seed(12);
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   at::Tensor logits = at::randn({6, 60});
   logits[0].narrow(0, 5, 50).fill_(-kInfinity);

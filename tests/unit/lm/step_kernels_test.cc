@@ -11,6 +11,7 @@
 #include "nn/ring_attention.h"
 #include "nn/transformer.h"
 #include "support/host_team.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::lm {
@@ -46,7 +47,7 @@ TEST_CASE("bfloat16 is stored and read as LibTorch does") {
   for (const uint32_t bits : {0x3f808000U, 0x3f818000U, 0x3f808001U, 0x3f817fffU, 0xc0007fffU}) {
     numbers.push_back(cuda::FloatOfBits(bits));
   }
-  at::manual_seed(1);
+  test::Seed(1);
   const at::Tensor random = at::randn({1000});
   numbers.insert(numbers.end(), random.const_data_ptr<float>(),
                  random.const_data_ptr<float>() + random.numel());
@@ -58,7 +59,7 @@ TEST_CASE("bfloat16 is stored and read as LibTorch does") {
 }
 
 TEST_CASE_TEMPLATE("embedding sums are those of the plain step", T, float, cuda::Bf16) {
-  at::manual_seed(2);
+  test::Seed(2);
   for (const int dim : {5, 16, 1100}) {
     CAPTURE(dim);
     const int streams = 4;
@@ -94,7 +95,7 @@ TEST_CASE_TEMPLATE("embedding sums are those of the plain step", T, float, cuda:
 }
 
 TEST_CASE_TEMPLATE("a branch is added, and the sum normalised", T, float, cuda::Bf16) {
-  at::manual_seed(3);
+  test::Seed(3);
   const int rows = 3;
   for (const int dim : {5, 24, 520}) {
     for (const int mode : {0, 1, 2}) {  // nothing, a branch, rows of a table
@@ -131,7 +132,7 @@ TEST_CASE_TEMPLATE("a branch is added, and the sum normalised", T, float, cuda::
 }
 
 TEST_CASE_TEMPLATE("the gate", T, float, cuda::Bf16) {
-  at::manual_seed(4);
+  test::Seed(4);
   for (const int hidden : {3, 16, 1111}) {
     CAPTURE(hidden);
     const at::Tensor input = (at::randn({3, 2 * hidden}) * 4).to(kType<T>);
@@ -250,7 +251,7 @@ void CheckAttention(const AttendCase& c, int threads, int rounds) {
 }
 
 TEST_CASE_TEMPLATE("one step of ring attention", T, float, cuda::Bf16) {
-  at::manual_seed(5);
+  test::Seed(5);
   using nn::RingRule;
   for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
     for (const int splits : {1, 3}) {
@@ -266,18 +267,18 @@ TEST_CASE_TEMPLATE("one step of ring attention", T, float, cuda::Bf16) {
 }
 
 TEST_CASE_TEMPLATE("one step of ring attention by many threads", T, float, cuda::Bf16) {
-  at::manual_seed(5);
+  test::Seed(5);
   CheckAttention<T>({1, 24, 13, 13, nn::RingRule::kFull, 1, true}, 32, 1);
   CheckAttention<T>({1, 128, 9, 9, nn::RingRule::kMaskNextSlot, 2, true}, 64, 1);
 }
 
 TEST_CASE("a ring shorter than the window, of a dialogue that fits") {
-  at::manual_seed(6);
+  test::Seed(6);
   CheckAttention<float>({2, 8, 30, 20, nn::RingRule::kMaskNextSlot, 2, true}, 1, 5);
 }
 
 TEST_CASE_TEMPLATE("rings of a length of their own for each slot", T, float, cuda::Bf16) {
-  at::manual_seed(8);
+  test::Seed(8);
   for (const nn::RingRule rule : {nn::RingRule::kMaskNextSlot, nn::RingRule::kFull}) {
     for (const int splits : {1, 3}) {
       for (const int dim : {6, 8, 128}) {
@@ -290,7 +291,7 @@ TEST_CASE_TEMPLATE("rings of a length of their own for each slot", T, float, cud
 }
 
 TEST_CASE("one position for all rows, each its own slot") {
-  at::manual_seed(7);
+  test::Seed(7);
   const nn::RingAttentionSpec spec{
       .num_heads = 2, .head_dim = 8, .context = 4, .capacity = 4, .block = 1};
   const std::vector<nn::RingPlace> places = nn::EqualPlaces(3, 4);
@@ -421,7 +422,7 @@ std::vector<int64_t> PlainSample(const at::Tensor& logits, const std::vector<Dra
 }
 
 TEST_CASE("float32: the tokens are the plain sampler's") {
-  at::manual_seed(8);
+  test::Seed(8);
   for (const int card : {1, 2, 3, 20, 97, 2048}) {
     CAPTURE(card);
     const std::vector<Draw> draws = ManyDraws(140, static_cast<uint64_t>(card));
@@ -431,7 +432,7 @@ TEST_CASE("float32: the tokens are the plain sampler's") {
 }
 
 TEST_CASE("bfloat16: the tokens are the plain sampler's, or others of the same logit") {
-  at::manual_seed(9);
+  test::Seed(9);
   for (const int card : {3, 20, 2048}) {
     CAPTURE(card);
     const std::vector<Draw> draws = ManyDraws(140, static_cast<uint64_t>(card));
@@ -481,7 +482,7 @@ TEST_CASE("whatever the logits are, the token is within the card") {
 }
 
 TEST_CASE("a block of threads draws what one thread draws") {
-  at::manual_seed(10);
+  test::Seed(10);
   const std::vector<Draw> draws{{0.8, 25, 0.4F}, {1.3, 0, 0.9F}};
   const at::Tensor logits = at::randn({2, 333});
   CHECK(Sample<float>(logits, draws, {}, 48) == Sample<float>(logits, draws));

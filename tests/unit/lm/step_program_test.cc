@@ -11,6 +11,7 @@
 #include "support/gpu.h"
 #include "support/host_runner.h"
 #include "support/random_lm.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::lm {
@@ -33,7 +34,7 @@ LmConfig WholeWords() {
 // The same random weights, whole numbers times a scale, in either form.
 StepTensors RandomTensors(const LmConfig& config, at::ScalarType dtype, bool quantised,
                           at::Device device) {
-  at::manual_seed(41);
+  test::Seed(41);
   const auto linear = [&](int64_t outputs, int64_t inputs) {
     const at::Tensor weight = at::randint(-127, 128, {outputs, inputs}).to(at::kChar);
     const at::Tensor scales = at::rand({outputs}) * 0.002 + 0.001;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "support/packed_linear.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
@@ -10,7 +11,7 @@ namespace {
 using test::PackedLinear;
 
 TEST_CASE("linear: packed weights give LibTorch's product, whatever the shape of the input") {
-  at::manual_seed(3);
+  test::Seed(3);
   const at::Tensor weight = at::randn({37, 65});
   const at::Tensor x = at::randn({3, 5, 65});
   const at::Tensor expected = at::linear(x, weight);
@@ -31,7 +32,7 @@ TEST_CASE("linear: packed weights give LibTorch's product, whatever the shape of
 }
 
 TEST_CASE("linear: rows that overlap and a bias, as convolutions have them") {
-  at::manual_seed(4);
+  test::Seed(4);
   const at::Tensor weight = at::randn({37, 3 * 8});
   const at::Tensor bias = at::randn({37});
   const at::Tensor x = at::randn({3, 11, 8});
@@ -47,7 +48,7 @@ TEST_CASE("linear: rows that overlap and a bias, as convolutions have them") {
 }
 
 TEST_CASE("linear: a quantised tensor is the matrix that it stands for") {
-  at::manual_seed(5);
+  test::Seed(5);
   const at::Tensor quantised = at::randint(-127, 128, {37, 65}, at::kChar);
   const at::Tensor scales = at::rand({37}) * 0.02;
   const at::Tensor bias = at::randn({37});

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "support/each_isa.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
@@ -18,7 +19,7 @@ double Tolerance(at::ScalarType type, int roundings) {
 }
 
 TEST_CASE("RMSNorm in one pass gives what tensor operations give, for widths of every rest") {
-  at::manual_seed(30);
+  test::Seed(30);
   test::ForEachIsa([] {
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
       for (const int64_t dim : {1, 2, 15, 16, 17, 33, 64, 100, 129, 1024, 4096}) {
@@ -52,7 +53,7 @@ TEST_CASE("RMSNorm of nothing, of zeros and of what is no number") {
 }
 
 TEST_CASE("the SiLU gate in one pass gives what tensor operations give, for widths of every rest") {
-  at::manual_seed(31);
+  test::Seed(31);
   test::ForEachIsa([] {
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
       for (const int64_t half : {1, 2, 7, 16, 31, 32, 33, 100, 2816, 11264}) {

@@ -7,6 +7,7 @@
 
 #include "support/each_isa.h"
 #include "support/packed_linear.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
@@ -87,7 +88,7 @@ at::Tensor Definition(const RingAttentionSpec& spec, const at::Tensor& all_qkv) 
 }
 
 void CheckDefinition() {
-  at::manual_seed(1);
+  test::Seed(1);
   for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
     for (const int block : {1, 2}) {
       for (const int context : {5, 8, 40}) {
@@ -134,7 +135,7 @@ TEST_CASE("every kernel gives the definition, over windows, blocks, rules and pi
 
 TEST_CASE(
     "rows at different offsets, in shuffled slots, with padding: fast kernel equals plain one") {
-  at::manual_seed(2);
+  test::Seed(2);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     const RingAttentionSpec spec{.num_heads = 5,
                                  .head_dim = 10,
@@ -174,7 +175,7 @@ TEST_CASE(
 }
 
 TEST_CASE("what a row gets does not depend on the rows beside it, to the bit") {
-  at::manual_seed(3);
+  test::Seed(3);
   const RingAttentionSpec spec{
       .num_heads = 4, .head_dim = 16, .context = 50, .capacity = 50, .rope_max_period = 10000};
   const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
@@ -208,7 +209,7 @@ at::Tensor Run(const RingAttentionSpec& spec, const at::Tensor& qkv,
 
 TEST_CASE(
     "a step gets the same bits whether it comes alone, in a prefill, or past the ring's end") {
-  at::manual_seed(5);
+  test::Seed(5);
   test::ForEachIsa([] {
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
       for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
@@ -249,7 +250,7 @@ TEST_CASE(
 }
 
 TEST_CASE("the number of threads changes no bit") {
-  at::manual_seed(6);
+  test::Seed(6);
   const RingAttentionSpec spec{
       .num_heads = 8, .head_dim = 64, .context = 300, .capacity = 300, .rope_max_period = 10000};
   const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
@@ -268,7 +269,7 @@ TEST_CASE("the number of threads changes no bit") {
 }
 
 TEST_CASE("far into a dialogue the rotation is that of the plain path") {
-  at::manual_seed(7);
+  test::Seed(7);
   const RingAttentionSpec spec{
       .num_heads = 1, .head_dim = 12, .context = 8, .capacity = 8, .rope_max_period = 10000};
   const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
@@ -307,7 +308,7 @@ TEST_CASE("scores far apart, and what is no number") {
 
 TEST_CASE(
     "a ring shorter than the window serves a dialogue that fits, and refuses one that does not") {
-  at::manual_seed(4);
+  test::Seed(4);
   const RingAttentionSpec spec{.num_heads = 2, .head_dim = 4, .context = 30, .capacity = 30};
   const at::Tensor qkv = RandomQkv(1, 12, spec);
   for (const auto kernel : {RingAttentionPlain, RingAttentionCpu}) {
@@ -325,7 +326,7 @@ TEST_CASE(
 // that are filled to the last step; who follows in a slot is another dialogue. Each gets what the
 // definition says, by steps and by pieces, beside any others.
 void CheckMixedLengths() {
-  at::manual_seed(8);
+  test::Seed(8);
   for (const RingRule rule : {RingRule::kMaskNextSlot, RingRule::kFull}) {
     for (const int block : {1, 2}) {
       for (const int dim : {6, 16}) {
@@ -445,7 +446,7 @@ void CheckBesideProjection(kernels::WeightForm form, at::ScalarType type, int bl
 }
 
 TEST_CASE("attention beside the projection has the bits that it has after it") {
-  at::manual_seed(10);
+  test::Seed(10);
   test::ForEachIsa([] {
     for (const int block : {1, 2}) {
       for (const int dim : {64, 128}) {
@@ -479,7 +480,7 @@ TEST_CASE("rings of other lengths side by side give the definition, as dialogues
 }
 
 TEST_CASE("the length of a ring, and of those beside it, changes no bit") {
-  at::manual_seed(9);
+  test::Seed(9);
   const RingAttentionSpec spec{
       .num_heads = 3, .head_dim = 22, .context = 40, .capacity = 40, .rope_max_period = 10000};
   const at::Tensor frequencies = RopeInverseFrequencies(spec.head_dim, spec.rope_max_period);
@@ -491,6 +492,18 @@ TEST_CASE("the length of a ring, and of those beside it, changes no bit") {
     CheckEqual(RingAttentionCpu(spec, qkv, mixed, {0, 1, 2}, offsets, frequencies),
                RingAttentionCpu(spec, qkv, equal, {0, 1, 2}, offsets, frequencies));
   }
+}
+
+TEST_CASE("a kernel is trusted where it agrees with the plain path in every type, rule and size") {
+  CHECK(AgreesWithPlain(RingAttentionCpu, at::kCPU));
+  CHECK_FALSE(AgreesWithPlain(
+      [](const RingAttentionSpec& spec, const at::Tensor& qkv, const Rings& rings,
+         const SlotIds& slots, const std::vector<int64_t>& offsets, const at::Tensor& frequencies) {
+        RingAttentionSpec other = spec;
+        if (qkv.scalar_type() == at::kBFloat16 && spec.head_dim == 128) --other.context;
+        return RingAttentionCpu(other, qkv, rings, slots, offsets, frequencies);
+      },
+      at::kCPU));
 }
 
 }  // namespace

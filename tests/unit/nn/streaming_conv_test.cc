@@ -1,6 +1,7 @@
 #include "nn/streaming_conv.h"
 
 #include "support/memory_checkpoint.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
@@ -51,7 +52,7 @@ Built<StreamingTransposedConv> RandomTransposed(const ConvSpec& spec, bool packe
 }
 
 TEST_CASE("a streamed convolution is the whole one, over kernel, stride, dilation and pieces") {
-  at::manual_seed(5);
+  test::Seed(5);
   for (const int64_t kernel : {1, 3, 4, 7}) {
     for (const int64_t stride : {1, 2, 4}) {
       for (const int64_t dilation : {1, 2, 4}) {
@@ -97,7 +98,7 @@ TEST_CASE("a streamed convolution is the whole one, over kernel, stride, dilatio
 
 TEST_CASE(
     "a streamed transposed convolution is the whole one, over kernel, stride, groups and pieces") {
-  at::manual_seed(6);
+  test::Seed(6);
   for (const int64_t stride : {1, 2, 5}) {
     for (const int64_t kernel : {stride, 2 * stride, 3 * stride + 1}) {
       for (const bool depthwise : {false, true}) {
@@ -169,7 +170,7 @@ void CheckJoinsAndLeaves(const Built<Conv>& built, int64_t channels, int64_t pie
 }
 
 TEST_CASE("convolutions of slots that join and leave have the bits that they have alone") {
-  at::manual_seed(7);
+  test::Seed(7);
   const ConvSpec spec{.in_channels = 40, .out_channels = 90, .kernel = 6, .stride = 3, .elu = true};
   CheckJoinsAndLeaves(RandomConv(spec), 40, 3);
   CheckJoinsAndLeaves(RandomConv(spec), 40, 900);  // pieces that several threads share

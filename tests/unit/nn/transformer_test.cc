@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "support/memory_checkpoint.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
@@ -35,7 +36,7 @@ const TransformerSpec kSpec{.dim = 24,
                             .mlp = MlpKind::kSiluGate};
 
 TEST_CASE("slots that join, leave and wrap get what they get alone") {
-  at::manual_seed(7);
+  test::Seed(7);
   const auto file = test::MemoryCheckpoint(GatedLayers(kSpec));
   WeightLoader loader(file, {});
   StateLayout layout;
@@ -69,7 +70,7 @@ TEST_CASE("slots that join, leave and wrap get what they get alone") {
 }
 
 TEST_CASE("layers kept on the host give the same bytes") {
-  at::manual_seed(8);
+  test::Seed(8);
   const auto file = test::MemoryCheckpoint(GatedLayers(kSpec));
   const at::Tensor x = at::randn({1, 17, kSpec.dim});
   std::vector<at::Tensor> results;

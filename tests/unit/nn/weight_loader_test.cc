@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "support/memory_checkpoint.h"
+#include "support/seed.h"
 #include "support/tolerance.h"
 
 namespace ppx::nn {
@@ -37,7 +38,7 @@ at::Tensor Numbers(const Linear& quantised) {
 }
 
 TEST_CASE("quantised tensors hold the numbers that packed matrices hold") {
-  at::manual_seed(6);
+  test::Seed(6);
   at::Tensor odd = at::randn({37, 65});
   odd[3].zero_();
   odd[4].abs_().neg_();  // the largest is negative
