@@ -22,18 +22,19 @@ TEST_CASE("parallel: each task is done once, however many there are") {
 TEST_CASE("parallel: who is done takes the tasks of one that is held up") {
   constexpr int64_t kTasks = 64;
   const bool alone = Threads() == 1;
-  std::atomic<int> threads{0};
+  std::atomic<int> with_a_task{0};
   std::atomic<int64_t> done{0};
   std::atomic<int64_t> done_by_others{0};
   ParallelTake(kTasks, [&](TaskQueue& queue) {
-    const bool held_up = threads++ == 0 && !alone && queue.Next().has_value();
-    if (held_up) {
+    if (!queue.Next()) return;
+    // The first that has a task keeps it until the others have done theirs.
+    if (with_a_task++ == 0 && !alone) {
       const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
       while (done < kTasks - 1 && std::chrono::steady_clock::now() < end) {
       }
       done_by_others = done.load();
-      ++done;
     }
+    ++done;
     while (queue.Next()) ++done;
   });
   CHECK(done == kTasks);
