@@ -66,6 +66,25 @@ int64_t FreeGpuMemory(int index) {
   return static_cast<int64_t>(free);
 }
 
+// By the driver, which the CUDA runtime has loaded.
+std::string GpuName(int index) {
+  using DeviceGet = int (*)(int*, int);
+  using DeviceGetName = int (*)(char*, int, int);
+  constexpr int kLongest = 256;
+  char name[kLongest] = {};
+  int handle = 0;
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+  if (driver != nullptr) {
+    const auto get = reinterpret_cast<DeviceGet>(dlsym(driver, "cuDeviceGet"));
+    const auto get_name = reinterpret_cast<DeviceGetName>(dlsym(driver, "cuDeviceGetName"));
+    if (get != nullptr && get_name != nullptr && get(&handle, index) == 0 &&
+        get_name(name, kLongest, handle) == 0) {
+      return name;
+    }
+  }
+  return fmt::format("CUDA device {}", index);
+}
+
 // The number behind `key` of a file of lines "key number"; no key: the first number. -1 where there
 // is none ("max").
 int64_t NumberIn(const std::string& path, std::string_view key) {
@@ -150,7 +169,7 @@ at::ScalarType ParseDtype(const std::string& name) {
 std::string DtypeName(at::ScalarType dtype) { return dtype == at::kFloat ? "f32" : "bf16"; }
 
 std::string DeviceDescription(const at::Device& device) {
-  if (device.is_cuda()) return "CUDA device " + std::to_string(device.index());
+  if (device.is_cuda()) return GpuName(device.index());
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
     if (line.rfind("model name", 0) != 0) continue;

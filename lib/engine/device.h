@@ -18,7 +18,8 @@ at::Device OpenDevice(const std::string& name);
 at::ScalarType ParseDtype(const std::string& name);
 std::string DtypeName(at::ScalarType dtype);
 
-// The processor's or the GPU's own name, for the run record.
+// The processor's or the GPU's own name, for the run record; "CUDA device N" where the driver does
+// not tell.
 std::string DeviceDescription(const at::Device& device);
 
 // "cuda:0", "cuda:1", ...: all GPUs that are visible. Throws kResource where there is none.

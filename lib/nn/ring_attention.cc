@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <mutex>
 
 #include "base/error.h"
 
@@ -198,6 +200,11 @@ bool AgreesWithPlain(RingAttentionKernel kernel, at::Device device) {
 
 bool CheckRingAttentionCuda(at::Device device) {
   if (!HasRingAttentionCuda()) return true;
+  static std::mutex mutex;
+  static std::map<c10::DeviceIndex, bool> checked;
+  const std::lock_guard lock(mutex);
+  const auto before = checked.find(device.index());
+  if (before != checked.end()) return before->second;
   bool agrees = false;
   try {
     agrees = AgreesWithPlain(RingAttentionCuda, device);
@@ -205,6 +212,7 @@ bool CheckRingAttentionCuda(at::Device device) {
     // It cannot be launched: a GPU older than those it was compiled for.
   }
   if (!agrees) cuda_kernel_trusted = false;
+  checked.emplace(device.index(), agrees);
   return agrees;
 }
 

@@ -97,8 +97,8 @@ bool HasRingAttentionCuda();
 using RingAttentionKernel = decltype(&RingAttentionPlain);
 bool AgreesWithPlain(RingAttentionKernel kernel, at::Device device);
 
-// The same of the device's kernel. One that fails is not used by this process from then on. True
-// where they agree (or there is no kernel).
+// The same of the device's kernel, once for each device. One that fails is not used by this process
+// from then on. True where they agree (or there is no kernel).
 bool CheckRingAttentionCuda(at::Device device);
 
 // Throws kInternal where a dialogue would outgrow a ring that is too short to wrap.

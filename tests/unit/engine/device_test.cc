@@ -31,6 +31,11 @@ TEST_CASE("device names") {
   }
 }
 
+TEST_CASE("a device's own name, or its number where that is not known") {
+  CHECK(DeviceDescription(at::kCPU) != "");
+  CHECK(DeviceDescription(at::Device(at::kCUDA, 127)) == "CUDA device 127");
+}
+
 TEST_CASE("precision names") {
   CHECK((ParseDtype("f32") == at::kFloat));
   CHECK((ParseDtype("bf16") == at::kBFloat16));
@@ -44,6 +49,7 @@ TEST_CASE("on a GPU: the kernel agrees with the plain path, and the golden dialo
   if (!gpu) return;
   const at::Device device = *gpu;
   CHECK(nn::CheckRingAttentionCuda(device));
+  CHECK_FALSE(DeviceDescription(device).starts_with("CUDA device"));
   for (const bool offload : {false, true}) {
     const ModelConfig config = ModelConfig::Read(test::TinyModel("config.json"));
     EngineOptions options;
