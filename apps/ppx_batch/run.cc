@@ -16,6 +16,7 @@
 #include <span>
 #include <thread>
 
+#include "base/command_template.h"
 #include "base/user_folders.h"
 #include "batch/journal_sink.h"
 #include "batch/ledger.h"
@@ -300,7 +301,7 @@ base::ExitCode Render(const CLI::App& app, const RawOptions& raw) {
   std::optional<script::CommandSynthesiser> synthesiser;
   if (!raw.speak.empty()) {
     script::SynthesiserOptions speak;
-    speak.command = CLI::detail::split_up(raw.speak);
+    speak.command = base::SplitCommand(raw.speak, "--speak");
     speak.timeout_s = raw.speak_timeout_s;
     speak.cache_folder = base::ToolkitCache().string();
     speak.cancel = &Interrupted();

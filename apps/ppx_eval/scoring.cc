@@ -10,6 +10,7 @@
 
 #include "annotate/asr_command.h"
 #include "base/atomic_file.h"
+#include "base/command_template.h"
 #include "base/small_file.h"
 #include "common/console.h"
 #include "common/program.h"
@@ -262,7 +263,7 @@ Scoring::Scoring(const ScoringOptions& options)
   }
   if (!options.asr.empty()) {
     annotate::AsrOptions recogniser;
-    recogniser.command = CLI::detail::split_up(options.asr);
+    recogniser.command = base::SplitCommand(options.asr, "--asr");
     recogniser.timeout_s = options.asr_timeout_s;
     if (!cache.empty()) recogniser.cache_folder = (fs::path(cache) / "transcripts").string();
     parts_->asr = std::make_unique<annotate::AsrCommand>(recogniser);

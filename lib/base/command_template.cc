@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iomanip>
 #include <span>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -93,6 +95,24 @@ std::pair<const std::string*, size_t> PlaceAt(std::string_view argument,
 }
 
 }  // namespace
+
+std::vector<std::string> SplitCommand(const std::string& line, const std::string& origin) {
+  std::istringstream stream(line);
+  std::vector<std::string> words;
+  while (stream >> std::ws && !stream.eof()) {
+    const char first = static_cast<char>(stream.peek());
+    std::string word;
+    if (first == '\'' || first == '"') {
+      constexpr char kNoEscape = '\0';
+      stream >> std::quoted(word, first, kNoEscape);
+    } else {
+      stream >> word;
+    }
+    if (!stream) ThrowUsage(fmt::format("{}: a {} of '{}' is never closed", origin, first, line));
+    words.push_back(word);
+  }
+  return words;
+}
 
 CommandTemplate::CommandTemplate(std::vector<std::string> command, const std::string& what)
     : command_(std::move(command)) {

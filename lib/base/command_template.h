@@ -25,6 +25,11 @@ struct CommandIdentity {
   bool operator==(const CommandIdentity&) const = default;
 };
 
+// The words of a command line: what blanks part; of a word that begins with a single or double
+// quote what stands up to the next one, as it is. `origin` names the line in messages: "--asr".
+// Throws Error (kUsage) where a quote is never closed.
+std::vector<std::string> SplitCommand(const std::string& line, const std::string& origin);
+
 // Const after construction, then safe to use from several threads.
 class CommandTemplate {
  public:

@@ -20,6 +20,23 @@ std::string Script(const TempDir& dir, const std::string& name) {
   return dir.File(name);
 }
 
+TEST_CASE("a command line's words: blanks part them, quotes hold them together") {
+  const auto words = [](const std::string& line) { return SplitCommand(line, "--asr"); };
+  using Words = std::vector<std::string>;
+  CHECK(words("") == Words{});
+  CHECK(words(" \t ") == Words{});
+  CHECK(words("  asr -m  {wav}\t--x ") == Words{"asr", "-m", "{wav}", "--x"});
+  CHECK(words("'my asr.sh' \"it's\" '' 'a\\d \"b\"'") ==
+        Words{"my asr.sh", "it's", "", "a\\d \"b\""});
+  CHECK(words("it's a\\b --c='d e'") == Words{"it's", "a\\b", "--c='d", "e'"});
+  for (const char* open : {"'", "a 'b", "\"a' b", "a \""}) {
+    CAPTURE(open);
+    const auto thrown = ErrorOf([&] { words(open); });
+    CHECK(thrown.code == ErrorCode::kUsage);
+    CHECK(thrown.Mentions("--asr: a "));
+  }
+}
+
 TEST_CASE("places are filled in one pass, and other braces stay") {
   const CommandTemplate command({"sh", "{a}{b}", "x{a}y", "{c}", "{", "{a", "{}", "{{a}}", ""},
                                 "the tool");
