@@ -3,6 +3,7 @@
 #include <torch/headeronly/version.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <future>

@@ -1,4 +1,5 @@
 // A whole greedy dialogue against the reference's offline run: voice prompt, text prompt, frames.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 

@@ -1,5 +1,6 @@
 #include "annotate/live_speech.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>

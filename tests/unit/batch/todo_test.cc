@@ -1,5 +1,6 @@
 #include "batch/todo.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>

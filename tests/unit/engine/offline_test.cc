@@ -1,5 +1,7 @@
 #include "engine/offline.h"
 
+#include <algorithm>
+
 #include "audio/wav_writer.h"
 #include "base/error.h"
 #include "support/golden_files.h"

@@ -1,5 +1,6 @@
 #include "kernels/matmul.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <random>

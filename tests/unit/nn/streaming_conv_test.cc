@@ -1,5 +1,7 @@
 #include "nn/streaming_conv.h"
 
+#include <algorithm>
+
 #include "support/memory_checkpoint.h"
 #include "support/seed.h"
 #include "support/tolerance.h"

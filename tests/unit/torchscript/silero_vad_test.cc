@@ -1,6 +1,7 @@
 // Silero's detector against its own package: tests/golden/vad.
 #include "torchscript/silero_vad.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
